@@ -1,0 +1,1 @@
+"""When and by whom the procedures are started: schedule, receiver, command line."""

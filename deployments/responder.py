@@ -1,0 +1,93 @@
+"""The fast path: execute runs of the work pool in this warm process, without starting a new one.
+
+It claims a run as a worker does, by proposing Pending: whoever proposes first has it. What this process leaves
+behind when it dies, an ordinary worker on the same pool takes over. Nothing depends on the fast path.
+"""
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import lru_cache
+from uuid import UUID
+
+import httpx
+from prefect import Flow, State
+from prefect.client.orchestration import PrefectClient, SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import SetStateStatus
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.flow_engine import run_flow
+from prefect.flows import load_flow_from_entrypoint
+from prefect.states import Pending
+
+POLL_SECONDS = 1.0
+HEARTBEAT_SECONDS = 30
+AT_ONCE = 16  # recoveries and monitor cycles; each mostly waits for other systems
+NAME = "ripcord-responder"
+
+log = logging.getLogger("ripcord.responder")
+
+
+class Responder:
+    """Executes runs in threads of this process."""
+
+    def __init__(self, pool: str, client: SyncPrefectClient) -> None:
+        """`client` is shared by all threads; its connections are."""
+        self._pool, self._client = pool, client
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="respond")
+        self._taken: set[UUID] = set()
+
+    def submit(self, run_id: UUID) -> None:
+        """Execute a scheduled run now, unless somebody else has claimed it."""
+        if run_id in self._taken:
+            return
+        self._taken.add(run_id)
+        self._threads.submit(self._execute, run_id)
+
+    async def poll(self) -> None:
+        """Take up the pool's due runs, for ever: those of the schedule, of people, and retries."""
+        async with get_client() as client:
+            beaten = 0.0
+            while True:
+                try:
+                    if asyncio.get_running_loop().time() - beaten > HEARTBEAT_SECONDS or not beaten:
+                        await client.send_worker_heartbeat(self._pool, NAME, HEARTBEAT_SECONDS)
+                        beaten = asyncio.get_running_loop().time()
+                    await self._take_due(client)
+                except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+                    log.warning("the Prefect server did not answer, trying again: %s", error)
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _take_due(self, client: PrefectClient) -> None:
+        due = await client.get_scheduled_flow_runs_for_work_pool(self._pool, scheduled_before=datetime.now(UTC))
+        for response in due:
+            self.submit(response.flow_run.id)
+
+    def _execute(self, run_id: UUID) -> None:
+        try:
+            run = self._client.read_flow_run(run_id)
+            if run.deployment_id is None or not self._claim(run):
+                return
+            flow = load_flow(str(self._client.read_deployment(run.deployment_id).entrypoint))
+            run = self._client.read_flow_run(run_id)
+            state = run_flow(flow, flow_run=run, return_type="state")
+            if isinstance(state, State):
+                log.info("%s: %s", run.name, state)
+        except Exception:
+            # The run's own failures are its states; this is ours, and the sweep of the monitor finds the run.
+            log.exception("run %s was left behind", run_id)
+        finally:
+            self._taken.discard(run_id)
+
+    def _claim(self, run: FlowRun) -> bool:
+        if run.state is None or not run.state.is_scheduled():
+            return False
+        answer = self._client.set_flow_run_state(run.id, Pending(message=f"claimed by {NAME}"))
+        return answer.status == SetStateStatus.ACCEPT
+
+
+@lru_cache(maxsize=32)
+def load_flow(entrypoint: str) -> Flow[..., object]:
+    """Load a flow once; all of ours are dotted module paths, so that a class exists only once."""
+    return load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)

@@ -1,0 +1,81 @@
+"""Watch every release in its monitoring window, all services in one cheap run.
+
+1. Read which releases are under watch and what was measured of them.  2. Judge each.  3. Launch the recovery of
+those in breach; certify those whose window is over; start recoveries again whose process died.  4. (What was done
+is read back by the next run: a certified or undone revision is no longer under watch.)  5. Tell people what we
+cannot decide, above all that we are blind.
+"""
+
+from datetime import datetime
+
+from prefect import flow, task
+from prefect.client.schemas.objects import State
+
+from flows.telling import tell_of_monitor
+from recovery.catalog import Service
+from recovery.incidents import Mode
+from recovery.readings import Watch
+from recovery.rollouts import Standing
+from recovery.shown import show_verdict
+from recovery.triggers import judge
+from recovery.watching import Deed, Judged, follow
+from tasks.artifacts import show
+from tasks.blindness import note_sight
+from tasks.clock import read_clock
+from tasks.github import write_status
+from tasks.kubernetes import mark_revision, read_watches
+from tasks.notify import notify
+from tasks.prometheus import read_evidence
+from tasks.runs import launch_respond, read_mode, revive_the_dead
+from tasks.settings import read_catalogue
+
+
+@flow(name="monitor", flow_run_name="monitor", on_failure=[tell_of_monitor])
+def monitor() -> list[State[str]]:
+    """Look at every service once; one service's trouble does not keep the others from being looked after."""
+    services = read_catalogue().services
+    revive_the_dead()
+    now, mode = read_clock(), read_mode()
+    watches = read_watches(services, now)
+
+    looked = [look_after.submit(service, watch, mode, now) for service, watch in watches]
+    return [future.wait() or future.state for future in looked]
+
+
+@task(name="look after", task_run_name="look after {watch.service} {watch.version}")
+def look_after(service: Service, watch: Watch, mode: Mode, now: datetime) -> str:
+    """One release's part of the cycle; returns its verdict in a sentence."""
+    evidence = read_evidence(watch, service.limits.window, now)
+
+    verdict = judge(watch, evidence.points, evidence.before, service.limits, now)
+    judged = follow(watch, note_sight(watch, verdict, evidence.trouble), mode, now)
+
+    DEEDS[judged.deed](service, judged)
+
+    title = f"{service.name} {watch.version}: {judged.verdict.answer}"
+    show(f"verdict-{service.name}-{watch.version}", show_verdict(watch, judged.verdict), title)
+    return f"{title}, {judged.verdict.reason}"
+
+
+def launch(service: Service, judged: Judged) -> None:
+    """Have the release taken back."""
+    launch_respond(service.name, judged.watch.version, judged.cause)
+
+
+def certify(service: Service, judged: Judged) -> None:
+    """Write the certificate on the release's commit and on the cluster's revision."""
+    write_status(service, judged.watch.version, "success", judged.verdict.reason)
+    mark_revision(service, judged.watch.version, Standing.HEALTHY, judged.verdict.reason)
+
+
+def wake(service: Service, judged: Judged) -> None:
+    """Tell people what we cannot decide."""
+    title = f"{service.name} {judged.watch.version}: {judged.verdict.answer}, a person must look"
+    notify(judged.identity, title, judged.verdict.reason)
+
+
+def look_again(service: Service, judged: Judged) -> None:
+    """Nothing to be done in this cycle."""
+
+
+DEEDS = {Deed.LAUNCH: launch, Deed.CERTIFY: certify, Deed.WAKE: wake, Deed.NOTHING: look_again}

@@ -1,0 +1,55 @@
+"""Bring a service back from a faulty release.
+
+1. Read what runs and what ran before.  2. Decide, or refuse.  3. Take the cluster back at once, then the source.
+4. Wait until the cluster serves the patch release and customers succeed.  5. Write the post-mortem, synchronise
+develop, tell the stakeholders.
+"""
+
+from typing import Annotated
+
+from prefect import flow
+from pydantic import Field
+
+from flows.aftermath import aftermath
+from flows.revert_release import revert_release
+from flows.telling import tell_of_failure
+from flows.undo_rollout import undo_rollout
+from recovery.incidents import A_PERSON_ASKED, Cause
+from recovery.responses import plan_response
+from recovery.shown import show_response
+from tasks.artifacts import show
+from tasks.fence import one_at_a_time
+from tasks.kubernetes import read_rollout, wait_until_settled
+from tasks.notify import notify
+from tasks.prometheus import wait_until_recovered
+from tasks.runs import dated, read_mode
+from tasks.settings import read_service
+
+
+@flow(name="respond", flow_run_name="respond {service} {version}", on_failure=[tell_of_failure])
+def respond(
+    service: Annotated[str, Field(description="Service, as the catalogue names it.")],
+    version: Annotated[str, Field(description="The faulty release's tag, such as v1.2.0.")],
+    because: Annotated[Cause, Field(description="Why; commit and post-mortem say it.")] = A_PERSON_ASKED,
+    rehearse: Annotated[bool, Field(description="Stop after deciding and show the plan.")] = True,
+) -> str:
+    """Answer one incident, or refuse and say why."""
+    entry = read_service(service)
+    with one_at_a_time(service):
+        rollout = read_rollout(entry)
+        mode = read_mode()
+
+        plan = plan_response(entry, rollout, version, because, mode)
+        if rehearse or not plan.act:
+            show(f"plan-{service}-{version}", show_response(plan, rehearsed=rehearse), plan.reason)
+            return plan.reason if rehearse else notify(f"told/{service}/{version}", plan.reason, str(plan.steps))
+
+        undo_rollout(service, version, rehearse=False, wait=False)
+        because = dated(because)
+        show(f"plan-{service}-{version}", show_response(plan, rehearsed=False), plan.reason)
+        patch = revert_release(service, version, because, rehearse=False)
+
+        wait_until_settled(entry, version=patch)
+        wait_until_recovered(entry, patch)
+
+        return aftermath(service, version, because, rehearse=False)

@@ -1,0 +1,78 @@
+"""The whole server as one ASGI application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from infra.lab.github import commits, deployments, git_data, git_http, people, pulls, releases, statuses
+from infra.lab.github.answers import ApiError, not_found
+from infra.lab.github.courier import Courier
+from infra.lab.github.faults import Unreliable
+from infra.lab.github.people import person
+from infra.lab.github.platform import Platform
+from infra.lab.github.pushes import announce_push
+from infra.lab.github.rest import authenticate
+from infra.lab.github.store import Store
+
+# commits comes last: its `/commits/{ref:path}` would take what belongs to the others.
+_RESOURCES = (people, git_data, releases, statuses, pulls, deployments, commits)
+
+
+def application(directory: Path, url: str) -> ASGIApp:
+    """GitHub at `url`, with its repositories and its memory in `directory`."""
+    store = Store(memory(directory))
+    platform = Platform(store, repositories(directory), url, Courier(store))
+    routes = [Route("/api/v3/user", _user), *(route for part in _RESOURCES for route in part.ROUTES)]
+    inner = Starlette(
+        routes=[*routes, *git_http.ROUTES],
+        lifespan=_lifespan,
+        exception_handlers={404: _unknown},
+    )
+    inner.state.platform = platform
+    outer = Unreliable(inner, store)
+    inner.router.routes.extend(outer.routes)
+    return outer
+
+
+def memory(directory: Path) -> Path:
+    """The file of the store."""
+    return directory / "github.sqlite3"
+
+
+def repositories(directory: Path) -> Path:
+    """Where the bare repositories are, as `<owner>/<name>.git`."""
+    return directory / "repositories"
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    """First finish what a killed predecessor left: pushes not announced, events not delivered."""
+    platform: Platform = app.state.platform
+    platform.courier.resume()
+    for repository in platform.store.all("repository"):
+        announce_push(platform, repository["full_name"], "ghost")
+    yield
+    platform.courier.close()
+
+
+def _user(request: Request) -> Response:
+    platform: Platform = request.app.state.platform
+    try:
+        user = authenticate(platform, request.headers.get("authorization"))
+    except ApiError as error:
+        return JSONResponse(error.answer.body, error.answer.status)
+    times = dict.fromkeys(("created_at", "updated_at"), "2024-01-01T00:00:00Z")
+    counts = dict.fromkeys(("public_repos", "public_gists", "followers", "following"), 0)
+    unknown = dict.fromkeys(("name", "company", "blog", "location", "email", "hireable", "bio"))
+    return JSONResponse({**person(platform, user["login"]), **times, **counts, **unknown})
+
+
+def _unknown(request: Request, error: Exception) -> Response:
+    answer = not_found().answer
+    return JSONResponse(answer.body, answer.status)

@@ -1,0 +1,101 @@
+"""The lab's own door: make the next calls fail, and show which calls there were.
+
+`PUT /_lab/faults` takes a JSON list of faults, `GET /_lab/faults` shows those not yet used up,
+`GET /_lab/requests` lists every call: method, path, status, user; never a token or a query.
+"""
+
+import asyncio
+import json
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from infra.lab.github.store import Store
+
+
+@dataclass
+class Fault:
+    """What is to go wrong with the next `times` calls that fit."""
+
+    method: str
+    path: str
+    """A regular expression, searched in the path."""
+    times: int = 1
+    status: int = 502
+    """0 lets the call through after the delay."""
+    delay_seconds: float = 0.0
+    after_effect: bool = False
+    """The call has its effect, and only its answer is lost."""
+
+    def fits(self, method: str, path: str) -> bool:
+        """Answer whether a call is to go wrong."""
+        return self.times > 0 and self.method in ("*", method) and bool(re.search(self.path, path))
+
+
+class Unreliable:
+    """ASGI middleware in front of everything: logs each call, and breaks those that are to break."""
+
+    def __init__(self, app: ASGIApp, store: Store) -> None:
+        """Nothing breaks at first."""
+        self._app = app
+        self._store = store
+        self._faults: list[Fault] = []
+        self.routes = [
+            Route("/_lab/faults", self._put, methods=["PUT"]),
+            Route("/_lab/faults", self._show, methods=["GET"]),
+            Route("/_lab/requests", self._requests, methods=["GET"]),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a call on, unless a fault fits."""
+        if scope["type"] != "http" or scope["path"].startswith("/_lab/"):
+            await self._app(scope, receive, send)
+            return
+        scope["seen"] = {"user": None, "status": None}
+        try:
+            await self._pass(scope, receive, send)
+        finally:
+            # Its own key for the path: what was seen goes into the log as one document.
+            self._store.add("request", method=scope["method"], path=scope["path"], **scope["seen"])
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        fault = next((f for f in self._faults if f.fits(scope["method"], scope["path"])), None)
+
+        async def telling(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                scope["seen"]["status"] = message["status"]
+            await send(message)
+
+        if fault is None:
+            await self._app(scope, receive, telling)
+            return
+        fault.times -= 1
+        await asyncio.sleep(fault.delay_seconds)
+        if fault.after_effect or not fault.status:
+            await self._app(scope, receive, telling if not fault.status else _nowhere)
+        if fault.status:
+            await _broken(fault)(scope, receive, telling)
+
+    async def _put(self, request: Request) -> JSONResponse:
+        self._faults = [Fault(**fault) for fault in json.loads(await request.body())]
+        return JSONResponse([asdict(fault) for fault in self._faults])
+
+    async def _show(self, request: Request) -> JSONResponse:
+        return JSONResponse([asdict(fault) for fault in self._faults if fault.times > 0])
+
+    async def _requests(self, request: Request) -> JSONResponse:
+        seen: list[dict[str, Any]] = self._store.all("request")
+        return JSONResponse(seen)
+
+
+async def _nowhere(message: Message) -> None:
+    """Swallow the answer."""
+
+
+def _broken(fault: Fault) -> JSONResponse:
+    return JSONResponse({"message": "Server Error", "status": str(fault.status)}, fault.status)

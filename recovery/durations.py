@@ -1,0 +1,31 @@
+"""Durations as people write them in the catalogue: 30s, 15m, 1h."""
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(text: object) -> timedelta:
+    """Read `30s`, `15m`, `1h`, `1d`. Raises ValueError for anything else, a bare number included."""
+    if isinstance(text, timedelta):
+        return text
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", str(text).strip())
+    if not match:
+        raise ValueError(f"{text!r} is not a duration: write a number and s, m, h or d, such as 1h")
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+
+
+def show_duration(duration: timedelta) -> str:
+    """The shortest exact form: 1h, 90s, 2m."""
+    seconds = duration.total_seconds()
+    for unit in ("d", "h", "m"):
+        if seconds and seconds % _UNITS[unit] == 0:
+            return f"{seconds / _UNITS[unit]:g}{unit}"
+    return f"{seconds:g}s"
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(show_duration, return_type=str)]

@@ -1,0 +1,47 @@
+"""What set a recovery off, and the identity under which it happens exactly once."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Source(StrEnum):
+    """Who called."""
+
+    MONITOR = "monitor"
+    ALERTMANAGER = "alertmanager"
+    PERSON = "person"
+
+
+class Cause(BaseModel):
+    """Why a release is to be taken back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sentence: str = Field(
+        "a person asked for it", max_length=2000, description="What was seen, in a sentence for the post-mortem."
+    )
+    source: Source = Field(Source.PERSON, description="Who saw it.")
+    seen_at: datetime | None = Field(
+        None, description="When it was seen; commits made for it carry this time. Empty: when the run first started."
+    )
+
+
+A_PERSON_ASKED = Cause()
+
+
+class Mode(StrEnum):
+    """The global switch that people turn in the Prefect UI (variable `ripcord_mode`)."""
+
+    ACT = "act"
+    NOTIFY = "notify"
+
+
+def incident_key(service: str, version: str, number: int = 1) -> str:
+    """The idempotency key of the run that answers: one per service and faulty version.
+
+    A deliberate repeat carries a higher incident number.
+    """
+    suffix = f"#{number}" if number > 1 else ""
+    return f"respond/{service}/{version}{suffix}"

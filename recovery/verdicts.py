@@ -1,0 +1,46 @@
+"""The four answers to "is this release hurting its users?", each with its reason."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Answer(StrEnum):
+    """`healthy` the watch is over without a breach; `watch` look again; `breach` act; `blind` wake a person."""
+
+    HEALTHY = "healthy"
+    WATCH = "watch"
+    BREACH = "breach"
+    BLIND = "blind"
+
+
+class Trigger(StrEnum):
+    """What the plan calls a reason to roll back."""
+
+    AVAILABILITY = "availability"
+    ERRORS = "errors"
+    CRITICAL_FUNCTION = "critical function"
+    SECURITY = "security"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One trigger held against its limit: the arithmetic in a sentence, and whether it was breached."""
+
+    trigger: Trigger
+    breached: bool
+    arithmetic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An answer, the sentence that justifies it, and the findings behind the sentence.
+
+    `blind_since` is the time of the last point seen (or the beginning of the watch) when the answer is blind.
+    """
+
+    answer: Answer
+    reason: str
+    at: datetime
+    findings: tuple[Finding, ...] = field(default=())
+    blind_since: datetime | None = None

@@ -1,0 +1,63 @@
+"""Which release is which: tags as versions, in numeric order, and the next free patch number."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import total_ordering
+
+import semver
+
+from recovery.errors import Refused
+
+# What Git allows in a tag and a shell or a ref parser could misread is refused before Git ever sees it.
+_PREFIX = re.compile(r"^(?:[a-z0-9][a-z0-9._-]{0,62}/)?v?$")
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A semantic version and the tag that carries it; compares by semver precedence, never as text."""
+
+    tag: str
+    prefix: str
+    number: semver.Version
+
+    def __str__(self) -> str:
+        return self.tag
+
+    def __lt__(self, other: "Version") -> bool:
+        return bool(self.number < other.number)
+
+    @property
+    def prerelease(self) -> bool:
+        """Answer whether semver calls it a pre-release (1.2.0-rc.1)."""
+        return self.number.prerelease is not None
+
+    @property
+    def ref(self) -> str:
+        """The full ref name, the only form in which Git is ever told a tag."""
+        return f"refs/tags/{self.tag}"
+
+
+def parse_version(tag: str, prefix: str = "v") -> Version:
+    """Read a tag such as `v1.2.0` (or `shop/v1.2.0` with the prefix `shop/v`).
+
+    Raises Refused when the tag is not the prefix followed by a semantic version.
+    """
+    shown = tag if len(tag) <= 80 else f"{tag[:77]}..."
+    if not _PREFIX.match(prefix):
+        raise Refused(f"tag prefix {prefix!r} is not usable: write it like 'v' or 'shop/v'")
+    if not tag.startswith(prefix) or not semver.Version.is_valid(tag.removeprefix(prefix)):
+        raise Refused(
+            f"{shown!r} is not a release tag: expected {prefix}MAJOR.MINOR.PATCH such as {prefix}1.2.0, "
+            "see the tags with 'git tag --list'"
+        )
+    return Version(tag, prefix, semver.Version.parse(tag.removeprefix(prefix)))
+
+
+def next_patch(faulty: Version, taken: Collection[str]) -> Version:
+    """The next free patch release above the faulty one; `taken` are all tags that exist or are burned."""
+    number = faulty.number.finalize_version() if faulty.prerelease else faulty.number.bump_patch()
+    while f"{faulty.prefix}{number}" in taken:
+        number = number.bump_patch()
+    return Version(f"{faulty.prefix}{number}", faulty.prefix, number)

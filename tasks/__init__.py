@@ -1,0 +1,1 @@
+"""The hands: one module per system that is touched."""

@@ -1,0 +1,104 @@
+"""One recovery at a time per service: a session-level advisory lock in PostgreSQL.
+
+The lock lives as long as the process's connection, so it answers two questions that Prefect's states cannot:
+whether the process of a run is still alive (pg_stat_activity names it), and whether a run that was declared
+dead may still act (then the next one waits). Source: PostgreSQL documentation, 13.3.5 Advisory Locks.
+"""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+
+import psycopg
+from prefect import get_run_logger, runtime
+
+from recovery.errors import Unavailable
+from tasks.settings import read_settings
+
+NAME = "ripcord run "
+BEAT_SECONDS = 5.0
+# A host that vanishes without closing its connections is noticed by the server within some 15 s.
+_SESSION = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=3 -c tcp_keepalives_count=3 -c idle_session_timeout=0"
+
+_held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())
+
+
+@contextmanager
+def one_at_a_time(service: str) -> Iterator[None]:
+    """Hold the service's lock for the block, waiting for whoever holds it; a no-op inside itself.
+
+    Raises Unavailable when PostgreSQL does not answer.
+    """
+    url = read_settings().lock_url.get_secret_value()
+    if service in _held.get() or not url:
+        if not url:
+            get_run_logger().warning("RIPCORD_LOCK_URL is not set: two runs of one service are not fenced")
+        yield
+        return
+    session = _Session(url, service, f"{NAME}{runtime.flow_run.id}")
+    token = _held.set(_held.get() | {service})
+    try:
+        yield
+    finally:
+        _held.reset(token)
+        session.close()
+
+
+def alive_runs() -> set[str] | None:
+    """Ids of the flow runs whose process holds or awaits a lock; None when there is no fence to ask."""
+    url = read_settings().lock_url.get_secret_value()
+    if not url:
+        return None
+    try:
+        with psycopg.connect(url, connect_timeout=5) as connection:
+            rows = connection.execute(
+                "SELECT application_name FROM pg_stat_activity WHERE application_name LIKE %s", (f"{NAME}%",)
+            ).fetchall()
+    except psycopg.Error as error:
+        raise Unavailable(f"the lock database did not answer: {_short(error)}") from error
+    return {str(row[0]).removeprefix(NAME) for row in rows}
+
+
+class _Session:
+    """A connection that holds the lock, and takes it again should the server be restarted under it."""
+
+    def __init__(self, url: str, service: str, name: str) -> None:
+        self._url, self._name, self._key = url, name[:63], lock_key(service)
+        self._over = threading.Event()
+        self._connection = self._lock()
+        threading.Thread(target=self._beat, daemon=True, name=f"fence of {service}").start()
+
+    def close(self) -> None:
+        self._over.set()
+        with suppress(psycopg.Error):
+            self._connection.close()
+
+    def _lock(self) -> "psycopg.Connection[tuple[object, ...]]":
+        try:
+            connection = psycopg.connect(
+                self._url, application_name=self._name, options=_SESSION, connect_timeout=5, autocommit=True
+            )
+            connection.execute("SELECT pg_advisory_lock(%s)", (self._key,))
+        except psycopg.Error as error:
+            raise Unavailable(f"the lock database did not answer: {_short(error)}") from error
+        return connection
+
+    def _beat(self) -> None:
+        while not self._over.wait(BEAT_SECONDS):
+            try:
+                self._connection.execute("SELECT 1")
+            except psycopg.Error:
+                with suppress(Unavailable):
+                    self._connection = self._lock()
+
+
+def lock_key(service: str) -> int:
+    """The advisory lock's number: 63 bits of a digest, so that services do not collide."""
+    return int.from_bytes(hashlib.sha256(f"ripcord/{service}".encode()).digest()[:8], "big") >> 1
+
+
+def _short(error: BaseException) -> str:
+    # psycopg names host and user, never the password; one line is enough for a message.
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,148 @@
+"""Start, find and revive flow runs: the only task module that speaks to Prefect about itself."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect import get_client, get_run_logger, task
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterParentTaskRunId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.settings import get_current_settings
+from prefect.states import AwaitingRetry, Failed, Scheduled
+from prefect.variables import Variable
+
+from recovery.errors import Refused, Unavailable
+from recovery.incidents import Cause, Mode, incident_key
+from recovery.revivals import Revival, RunState, plan_revivals
+from tasks.fence import alive_runs
+from tasks.retry import ON_UNAVAILABLE
+
+DEPLOYMENT = "respond/respond"
+ACTING = ("respond", "undo_rollout", "revert_release", "aftermath")
+MODE = "ripcord_mode"
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A run that answers an incident: the one that was started, or the one that already did."""
+
+    run_id: str
+    name: str
+    url: str
+    fresh: bool
+
+
+@task(name="note the time", **ON_UNAVAILABLE)
+def dated(because: Cause) -> Cause:
+    """Give a cause without a time the present one; the result is kept, so that a retry sees the same."""
+    return because if because.seen_at else because.model_copy(update={"seen_at": datetime.now(UTC)})
+
+
+@task(name="read mode", **{**ON_UNAVAILABLE, "retries": 1})
+def read_mode() -> Mode:
+    """Read the global switch; unset means act, unreadable or unknown means notify."""
+    try:
+        return Mode(str(Variable.get(MODE, default=Mode.ACT)))
+    except (ValueError, httpx.HTTPError, PrefectHTTPStatusError):
+        return Mode.NOTIFY
+
+
+@task(name="launch respond", task_run_name="launch respond {service} {version}", **ON_UNAVAILABLE)
+def launch_respond(service: str, version: str, because: Cause, number: int = 1) -> Launched:
+    """Start the run that answers an incident, or find the one that already does."""
+    with get_client(sync_client=True) as client:
+        return launch(client, service, version, because, number)
+
+
+def launch(client: SyncPrefectClient, service: str, version: str, because: Cause, number: int = 1) -> Launched:
+    """Create the run through the API under the incident's idempotency key: a repeat returns the first run.
+
+    Raises Refused when the flow is not deployed, Unavailable when the Prefect server does not answer.
+    """
+    began = datetime.now(UTC)
+    try:
+        deployment = client.read_deployment_by_name(DEPLOYMENT)
+        run = client.create_flow_run_from_deployment(
+            deployment.id,
+            parameters={
+                "service": service,
+                "version": version,
+                "because": because.model_dump(mode="json"),
+                "rehearse": False,
+            },
+            name=f"respond {service} {version}",
+            tags=[f"service:{service}", f"version:{version}", f"source:{because.source}"],
+            idempotency_key=incident_key(service, version, number),
+            state=Scheduled(),
+        )
+    except ObjectNotFound:
+        raise Refused(f"deployment {DEPLOYMENT} is not there: run 'ripcord up' or 'prefect deploy --all'") from None
+    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+        raise Unavailable(f"the Prefect server did not answer: {error}") from error
+    return Launched(str(run.id), run.name, run_url(str(run.id)), _is_fresh(run, began))
+
+
+@task(name="revive the dead", **{**ON_UNAVAILABLE, "retries": 1, "persist_result": False})
+def revive_the_dead() -> list[str]:
+    """Find the recoveries whose process is gone and have them started again; says what was done for each."""
+    runs = acting_runs()
+    alive = alive_runs() if runs else set()
+    if alive is None:
+        return []
+    return [revive(revival) for revival in plan_revivals(runs, alive, datetime.now(UTC))]
+
+
+def acting_runs() -> list[RunState]:
+    """The recoveries that have begun and not ended, or that crashed. Raises Unavailable."""
+    states = [StateType.PENDING, StateType.RUNNING, StateType.CRASHED]
+    try:
+        with get_client(sync_client=True) as client:
+            runs = client.read_flow_runs(
+                flow_filter=FlowFilter(name=FlowFilterName(any_=list(ACTING))),
+                flow_run_filter=FlowRunFilter(
+                    state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states)),
+                    parent_task_run_id=FlowRunFilterParentTaskRunId(is_null_=True),
+                ),
+                limit=200,
+            )
+    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+        raise Unavailable(f"the Prefect server did not answer: {error}") from error
+    return [
+        RunState(str(run.id), run.name, run.state.type.value, run.state.timestamp, run.run_count)
+        for run in runs
+        if run.state is not None and run.deployment_id is not None
+    ]
+
+
+def revive(revival: Revival) -> str:
+    """Have the run started again where it stopped, or end it when it died too often."""
+    state: State[Any] = AwaitingRetry(message=revival.reason) if revival.again else Failed(message=revival.reason)
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(UUID(revival.run.id))
+        if run.state is None or run.state.timestamp != revival.run.since:
+            return f"skipped: {run.name} has moved on by itself"
+        client.set_flow_run_state(run.id, state, force=True)
+    get_run_logger().warning(revival.reason)
+    return revival.reason
+
+
+def run_url(run_id: str) -> str:
+    """The run's page in the Prefect UI."""
+    settings = get_current_settings()
+    base = settings.ui_url or str(settings.api.url or "").removesuffix("/api")
+    return f"{base}/runs/flow-run/{run_id}"
+
+
+def _is_fresh(run: FlowRun, began: datetime) -> bool:
+    return run.created is not None and run.created >= began
