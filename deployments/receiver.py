@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
+import uvicorn
 from prefect import get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prometheus_client import CollectorRegistry, generate_latest
@@ -130,3 +131,15 @@ def _shown(run: Launched) -> dict[str, object]:
 
 def _answer(status: int, sentence: str) -> Response:
     return JSONResponse({"error": sentence}, status_code=status)
+
+
+def main() -> None:
+    """Serve until killed."""
+    settings = read_settings()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    uvicorn.run(build_app(), host=settings.receiver_host, port=settings.receiver_port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,11 +9,13 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 import httpx
 from prefect import Flow, State
 from prefect.client.orchestration import PrefectClient, SyncPrefectClient, get_client
+from prefect.client.schemas import OrchestrationResult
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import PrefectHTTPStatusError
@@ -83,7 +85,9 @@ class Responder:
     def _claim(self, run: FlowRun) -> bool:
         if run.state is None or not run.state.is_scheduled():
             return False
-        answer = self._client.set_flow_run_state(run.id, Pending(message=f"claimed by {NAME}"))
+        answer: OrchestrationResult[Any] = self._client.set_flow_run_state(
+            run.id, Pending(message=f"claimed by {NAME}")
+        )
         return answer.status == SetStateStatus.ACCEPT
 
 

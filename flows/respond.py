@@ -50,6 +50,6 @@ def respond(
         patch = revert_release(service, version, because, rehearse=False)
 
         wait_until_settled(entry, version=patch)
-        wait_until_recovered(entry, patch)
+        wait_until_recovered(entry)
 
         return aftermath(service, version, because, rehearse=False)

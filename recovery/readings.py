@@ -57,3 +57,12 @@ class ProbeResult:
     ok: bool
     seconds: float
     sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What could be read for one judgement; `trouble` says why nothing could, None when it could."""
+
+    points: tuple[Point, ...]
+    before: tuple[Point, ...]
+    trouble: str | None = None

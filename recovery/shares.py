@@ -186,7 +186,7 @@ def _lasted(signal: Signal, points: Sequence[Point], watch: Watch, limits: Limit
     """For how long every window up to the newest has been bad, without a hole in between."""
     began = newest = points[-1].at
     for point in reversed(points):
-        window = tally(signal, points, max(watch.since, point.at - limits.window), point.at)
+        window = tally(signal, points, point.at - limits.window, point.at)
         if began - point.at > UNBROKEN_STEPS * watch.step or not signal.is_bad(window):
             break
         began = point.at

@@ -1,11 +1,14 @@
 """What the monitor does about a verdict."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from recovery.catalog import Limits
 from recovery.incidents import Cause, Mode, Source
-from recovery.readings import Watch
+from recovery.readings import Point, Watch
+from recovery.rollouts import Progress, Stage
 from recovery.verdicts import Answer, Verdict
 
 WAKE_AFTER = timedelta(minutes=2)  # of blindness; nothing shorter wakes a person
@@ -56,3 +59,15 @@ def follow(watch: Watch, verdict: Verdict, mode: Mode, now: datetime) -> Judged:
         # The cycle before the two minutes are over must be the one that wakes.
         return Judged(watch, verdict, Deed.WAKE if now - since >= WAKE_AFTER - timedelta(seconds=45) else Deed.NOTHING)
     return Judged(watch, verdict, Deed.WAKE if now >= watch.until else Deed.NOTHING)
+
+
+def recovered(points: Sequence[Point], limits: Limits) -> Progress:
+    """Answer whether customers succeed again: the newest points, taken together, are within every limit."""
+    seen = [point for point in points if point.readable]
+    requests, failed = sum(point.requests for point in seen), sum(point.failed for point in seen)
+    probes, probes_failed = sum(point.probes for point in seen), sum(point.probes_failed for point in seen)
+    said = f"{failed:.0f} of the last {requests:.0f} requests and {probes_failed:.0f} of {probes:.0f} probes failed"
+    if not seen or not (requests or probes):
+        return Progress(Stage.MOVING, "no requests were seen yet")
+    bad = failed > requests * (1 - limits.availability) or probes_failed > probes * limits.probes
+    return Progress(Stage.MOVING if bad else Stage.SETTLED, said)

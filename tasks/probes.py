@@ -19,7 +19,7 @@ import httpx
 from prometheus_client import CollectorRegistry, Counter
 
 from recovery.catalog import Probe, Service, Step
-from recovery.errors import Unavailable
+from recovery.errors import Refused, Unavailable
 from recovery.readings import ProbeResult
 
 REDIRECTS = 5  # on the same host; more are a loop
@@ -42,8 +42,8 @@ class _Failure(Exception):
 def try_probe(probe: Probe) -> ProbeResult:
     """Try a critical function once: all its steps in order, until one fails. Not from inside an event loop.
 
-    What the service does is in the result, never raised. Raises Unavailable when we could not even ask: no
-    network, no name, no free socket, or an address that is none.
+    What the service does is in the result, never raised. Raises Unavailable when we could not even ask (no
+    network, no such name, no free socket) and Refused when the catalogue's address is none.
     """
     return asyncio.run(try_probe_async(probe))
 
@@ -51,17 +51,15 @@ def try_probe(probe: Probe) -> ProbeResult:
 async def try_probe_async(probe: Probe) -> ProbeResult:
     """The same from inside an event loop."""
     began = time.monotonic()
-    limit = probe.timeout.total_seconds()
+    address, limit = _address(probe), probe.timeout.total_seconds()
     try:
         # A new connection each time, as a new customer has it; cookies last for the try, as a cart does.
-        async with httpx.AsyncClient(base_url=probe.base_url, verify=_tls(), timeout=limit, headers=HEADERS) as client:
+        async with httpx.AsyncClient(base_url=address, verify=_tls(), timeout=limit, headers=HEADERS) as client:
             for step in probe.steps:
                 await _take(client, step, limit)
     except _Failure as failure:
         seconds = time.monotonic() - began
         return ProbeResult(probe.name, False, seconds, f"{probe.name}: {failure} (after {seconds:.2f}s)")
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-        raise Unavailable(f"probe {probe.name}: its base_url is not an address, correct it in the catalogue") from None
     seconds = time.monotonic() - began
     steps = f"{len(probe.steps)} of {len(probe.steps)} steps answered 2xx"
     return ProbeResult(probe.name, True, seconds, f"{probe.name}: {steps} in {seconds:.2f}s")
@@ -110,9 +108,7 @@ async def _take(client: httpx.AsyncClient, step: Step, seconds: float) -> None:
             status = await _answer(client, request, what)
     except (TimeoutError, httpx.TimeoutException):
         raise _Failure(f"{what} was not answered within {seconds:g}s") from None
-    except httpx.UnsupportedProtocol:
-        raise
-    except (httpx.HTTPError, OSError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         if _is_ours(error):
             raise Unavailable(f"{what} could not be sent from here: {error}") from error
         raise _Failure(f"{what} was not answered ({type(error).__name__})") from error
@@ -133,7 +129,7 @@ async def _answer(client: httpx.AsyncClient, request: httpx.Request, what: str) 
         finally:
             await response.aclose()
         if (following.url.host, following.url.port) != home:
-            raise _Failure(f"{what} was redirected to another host, {following.url.host}")
+            raise _Failure(f"{what} was redirected to another host, {following.url.netloc.decode()}")
         request = following
     raise _Failure(f"{what} was redirected more than {REDIRECTS} times")
 
@@ -144,6 +140,16 @@ async def _read(response: httpx.Response) -> None:
         length += len(chunk)
         if length > READ_AT_MOST:
             return
+
+
+def _address(probe: Probe) -> httpx.URL:
+    try:
+        url = httpx.URL(probe.base_url)
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise Refused(f"probe {probe.name}: its base_url is not an http(s) address, correct it in the catalogue")
+    return url
 
 
 def _is_ours(error: BaseException | None) -> bool:

@@ -15,24 +15,29 @@ guesses at what lies between samples.
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import requests
-from prefect import task
+from prefect import get_run_logger, task
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util.retry import Retry
 
-from recovery.errors import Unavailable
-from recovery.readings import Point, Watch
+from recovery.catalog import Service
+from recovery.errors import Incomplete, Refused, Unavailable
+from recovery.readings import Evidence, Point, Watch
+from recovery.rollouts import Stage
+from recovery.watching import recovered
 from tasks.retry import ON_UNAVAILABLE
 from tasks.settings import read_settings
 
 ERROR = re.compile(r"5\d\d")
 FAILED = re.compile(r"5\d\d|timeout")
 MEMORY = "1h"  # how far back the last sample before a step is looked for; bridges a gap in scraping
+RECENT_STEPS = 4  # without a breach of any limit, and customers are said to succeed again
 SKEW_STEPS = 2  # so many steps may Prometheus' clock be off before its times mean nothing to us
 
 # A counter that a target shows for the first time counts from zero, but one of a target that was never scraped
@@ -71,6 +76,53 @@ def read_points_before(watch: Watch, length: timedelta) -> tuple[Point, ...]:
     """
     end = _whole_second(watch.since)
     return _read(watch, end - length, end, appeared=KNOWN_TARGET, version=None)
+
+
+@task(name="read evidence", task_run_name="read evidence on {watch.service} {watch.version}", **READING)
+def read_evidence(watch: Watch, window: timedelta, now: datetime) -> Evidence:
+    """Read the watch and the window before it, trying twice.
+
+    A Prometheus that does not answer is evidence of nothing, and the answer says so.
+    """
+    trouble = ""
+    for _ in range(2):
+        try:
+            return Evidence(read_points.fn(watch, now), read_points_before.fn(watch, window))
+        except Unavailable as error:
+            trouble = str(error)
+    return Evidence((), (), trouble)
+
+
+@task(name="read harm", **{**ON_UNAVAILABLE, "retries": 1})
+def read_harm(watch: Watch | None, now: datetime) -> tuple[Point, ...]:
+    """Read what a version's customers felt, for the report; nothing where nothing can be read."""
+    try:
+        return read_points.fn(watch, now) if watch else ()
+    except Unavailable as error:
+        get_run_logger().warning(f"the report has no figures: {error}")
+        return ()
+
+
+@task(name="wait until recovered", task_run_name="wait until customers of {service.name} succeed", **ON_UNAVAILABLE)
+def wait_until_recovered(service: Service) -> str:
+    """Wait until the newest points of the service, all versions together, are within the limits again.
+
+    Where nothing can be seen the answer says so: blindness does not undo a recovery. Raises Incomplete when
+    customers still fail after the service's settling time.
+    """
+    deadline = time.monotonic() + service.settle.total_seconds()
+    while True:
+        now = datetime.now(UTC)
+        newest = Watch(service.name, "", now, now + service.step, service.step)
+        try:
+            state = recovered(read_points_before.fn(newest, RECENT_STEPS * service.step), service.limits)
+        except Unavailable as error:
+            return f"the recovery could not be seen by its metrics: {error}"
+        if state.stage is Stage.SETTLED:
+            return state.reason
+        if time.monotonic() > deadline:
+            raise Incomplete(f"{service.name} still hurts its customers: {state.reason}; a person must look")
+        time.sleep(service.step.total_seconds())
 
 
 def _read(watch: Watch, begin: datetime, end: datetime, appeared: str, version: str | None) -> tuple[Point, ...]:
@@ -138,8 +190,8 @@ def _prometheus(step: timedelta) -> Iterator[PrometheusConnect]:
     settings = read_settings()
     url, seconds = settings.prometheus_url.rstrip("/"), settings.request_timeout
     try:
-        # The library's own retries would hide an outage for most of a minute.
-        with PrometheusConnect(url, retry=Retry(total=0), timeout=seconds) as prometheus:
+        # The library's own retries would hide an outage for most of a minute; read=False tells a timeout as one.
+        with PrometheusConnect(url, retry=Retry(total=0, read=False), timeout=seconds) as prometheus:
             _compare_clocks(prometheus, SKEW_STEPS * step)
             yield prometheus
     except (requests.RequestException, PrometheusApiClientException, LookupError, TypeError, ValueError) as error:
@@ -185,3 +237,20 @@ def _quoted(text: str) -> str:
 def _whole_second(moment: datetime) -> datetime:
     """Steps begin at whole seconds, for the client rounds what it asks for."""
     return moment.replace(microsecond=0)
+
+
+def check_prometheus(service: Service) -> str:
+    """Look whether the service's counters are there; says what was seen.
+
+    Raises Refused when they are not, Unavailable when Prometheus does not answer.
+    """
+    query = f"count by (version) (http_requests_total{{service={_quoted(service.name)}}})"
+    with _prometheus(service.step) as prometheus:
+        rows = prometheus.custom_query(query)
+    if not rows:
+        raise Refused(
+            f"Prometheus has no http_requests_total with service={service.name!r}: "
+            "export it with the labels service, version and code, or every watch will be blind"
+        )
+    versions = ", ".join(sorted(row["metric"].get("version", "none") for row in rows))
+    return f"http_requests_total is there for {versions}"

@@ -47,7 +47,25 @@ class TestBlindness:
 
     def test_parts_greater_than_the_whole(self) -> None:
         """More failures than requests cannot be: whatever counted that is broken."""
-        assert judged([*steady(1, 39, requests=100), point(40, requests=5, errors=6)]).answer is Answer.BLIND
+        calm = steady(1, 39, requests=100)
+
+        assert judged([*calm, point(40, requests=5, errors=6)]).answer is Answer.BLIND
+        assert judged([*calm, point(40, requests=5, probes=1, probes_failed=2)]).answer is Answer.BLIND
+
+    @pytest.mark.parametrize(("step", "expected"), [(18, Answer.BREACH), (19, Answer.BLIND)])
+    def test_nonsense_blinds_as_long_as_a_window_that_counts_holds_it(self, step: int, expected: Answer) -> None:
+        """The oldest window that has to be bad ended 30 seconds ago, and began five minutes before."""
+        points = steady(1, 40, requests=100, errors=50)
+        points[step - 1] = point(step, requests=nan)
+
+        assert judged(points).answer is expected
+
+    def test_nonsense_is_not_covered_up_by_another_reading_of_the_same_step(self) -> None:
+        """Whichever of the two comes first, the step cannot be trusted."""
+        points, wrong = steady(1, 40, requests=100), point(30, requests=50, errors=nan)
+
+        assert judged([*points, wrong]).answer is Answer.BLIND
+        assert judged([wrong, *points]).answer is Answer.BLIND
 
     @pytest.mark.parametrize(("seconds", "expected"), [(30, Answer.BREACH), (31, Answer.BLIND)])
     def test_points_from_the_future(self, seconds: int, expected: Answer) -> None:
@@ -155,6 +173,10 @@ class TestCertificate:
 
         assert verdict.answer is Answer.WATCH
         assert "over the whole watch 5xx: 48 of 2400 requests in 1h = 2.00 %, limit 1 %" in verdict.reason
+
+    def test_one_error_does_not_cost_the_certificate(self) -> None:
+        """1 of 400 is below 99.9 % of an hour, and an accident."""
+        assert judged(spread(1, LAST, requests=400, errors=1)).answer is Answer.HEALTHY
 
     def test_a_breach_that_nobody_looked_at_in_time_wakes_a_person(self) -> None:
         """Points from the end of a watch that is long over say nothing about now."""

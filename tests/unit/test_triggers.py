@@ -136,7 +136,10 @@ class TestSamples:
         """What the old version did before the release is not counted against the new one."""
         before = steady(-19, 0, requests=1000, errors=1000)
 
-        assert judged([*before, *steady(1, 8, requests=100)]).answer is Answer.WATCH
+        verdict = judged([*before, *steady(1, 8, requests=100)])
+
+        assert verdict.answer is Answer.WATCH
+        assert "5xx: 0 of 800 requests in 2m = 0.00 %" in verdict.reason
 
 
 class TestGuilt:
@@ -166,6 +169,13 @@ class TestGuilt:
                 " limit 1 % before it, now 200 of 2000 = 10.00 %"
             )
 
+    @pytest.mark.parametrize(("earlier", "expected"), [(200, Answer.BREACH), (201, Answer.WATCH)])
+    def test_a_past_at_the_limit_is_none(self, earlier: int, expected: Answer) -> None:
+        """1 % before is what the team accepts, however close 1.5 % is to it."""
+        before = spread(1 - WINDOW, 0, requests=20_000, errors=earlier)
+
+        assert judged(steady(1, 20, requests=1000, errors=15), before, availability=0.5).answer is expected
+
     def test_another_trouble_is_none(self) -> None:
         """A checkout that breaks with the release is its fault, whatever 5xx there were before."""
         before = spread(1 - WINDOW, 0, requests=2000, errors=200)
@@ -187,6 +197,6 @@ class TestGuilt:
     )
     def test_a_poor_record_of_the_past_is_none(self, before: list[Point]) -> None:
         """What was before is unknown, and what is now is clear."""
-        points = steady(1, 20, requests=100, errors=4)
+        points = steady(1, 20, requests=100, errors=3)
 
         assert judged(points, before, availability=0.5).answer is Answer.BREACH

@@ -1,0 +1,58 @@
+"""Start a run from the command line and tell its steps until it ends."""
+
+import time
+from uuid import UUID
+
+import httpx
+from prefect import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.sorting import TaskRunSort
+from prefect.exceptions import PrefectHTTPStatusError
+from rich.console import Console
+
+from recovery.errors import Unavailable
+from recovery.incidents import Cause, Source
+from recovery.versions import parse_version
+from tasks.runs import Launched, dated, launch
+from tasks.settings import read_service
+
+POLL_SECONDS = 1.0
+PATIENCE_SECONDS = 60.0  # with a server that does not answer, before the command gives up waiting
+
+
+def start(service: str, version: str, because: str, number: int) -> Launched:
+    """Check service and version, then create the run or find it."""
+    entry = read_service(service)
+    faulty = parse_version(version, entry.tag_prefix)
+    cause = dated.fn(Cause(sentence=because, source=Source.PERSON, seen_at=None))
+    try:
+        with get_client(sync_client=True) as client:
+            return launch(client, entry.name, faulty.tag, cause, number)
+    except (RuntimeError, ValueError) as error:
+        raise Unavailable(f"no Prefect server is known ({error}): set PREFECT_API_URL") from None
+
+
+def follow_run(run_id: str, *, quiet: bool) -> tuple[str, str]:
+    """Wait for a run's end, printing each step as it ends; returns the state's type and its message."""
+    console = Console(quiet=quiet)
+    told: set[UUID] = set()
+    silent_since = time.monotonic()
+    with get_client(sync_client=True) as client:
+        while True:
+            try:
+                run = client.read_flow_run(UUID(run_id))
+                only = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
+                steps = client.read_task_runs(flow_run_filter=only, sort=TaskRunSort.END_TIME_DESC, limit=100)
+                silent_since = time.monotonic()
+            except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+                if time.monotonic() - silent_since > PATIENCE_SECONDS:
+                    raise Unavailable(f"the Prefect server stopped answering ({error}); the run goes on") from None
+                time.sleep(POLL_SECONDS)
+                continue
+            for step in sorted(steps, key=lambda each: each.end_time.timestamp() if each.end_time else 0):
+                if step.end_time and step.id not in told:
+                    told.add(step.id)
+                    console.print(f"  {step.end_time:%H:%M:%S} {step.name}", markup=False, highlight=False)
+            if run.state is not None and run.state.is_final():
+                return run.state.type.value, run.state.message or ""
+            time.sleep(POLL_SECONDS)
