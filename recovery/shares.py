@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import exp, floor, fsum, lgamma, log
+from math import ceil, exp, floor, fsum, lgamma, log
 
 from recovery.catalog import Limits
 from recovery.durations import show_duration
@@ -23,11 +23,12 @@ UNBROKEN_STEPS = 2  # windows that end farther apart are not one unbroken time o
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """So many failures of so many, in a time."""
+    """So many failures of so many, in a time; and how many failures come at once when this service has any."""
 
     bad: float
     total: float
     span: timedelta
+    burst: float = 1.0
 
     @property
     def share(self) -> float:
@@ -52,14 +53,14 @@ class Signal:
     noisy: bool
     """Whether a healthy service fails a little all the time, so that chance has to be ruled out."""
 
-    def needed(self, total: float) -> int:
+    def needed(self, tally: Tally) -> int:
         """The fewest failures of so many that are more than the limit, an accident and chance."""
-        above = max(self.minimum_bad, floor(self.limit * total + 1e-9) + 1)
-        return max(above, fewest_beyond_chance(total, self.limit)) if self.noisy else above
+        above = max(self.minimum_bad, floor(self.limit * tally.total + 1e-9) + 1)
+        return max(above, fewest_beyond_chance(tally.total, self.limit, tally.burst)) if self.noisy else above
 
     def is_bad(self, tally: Tally) -> bool:
         """Answer whether a window with this tally is bad."""
-        return tally.total >= self.minimum and tally.bad >= self.needed(tally.total)
+        return tally.total >= self.minimum and tally.bad >= self.needed(tally)
 
     def sentence(self, tally: Tally) -> str:
         """The arithmetic in the plan's own terms, for a person to check by hand."""
@@ -130,7 +131,7 @@ def hold(signal: Signal, points: Sequence[Point], earlier: Sequence[Point], watc
     if window.total < signal.minimum:
         return Held(Finding(signal.trigger, False, f"{said}, too few to judge: {signal.minimum} are needed"))
     if not signal.is_bad(window):
-        few = f", {signal.needed(window.total)} are beyond chance" if window.share > signal.limit else ""
+        few = f", {signal.needed(window)} are beyond chance" if window.share > signal.limit else ""
         return Held(Finding(signal.trigger, False, said + few))
     lasted = _lasted(signal, points, watch, limits)
     said = f"{said}, bad for {show(lasted)} (needs {show_duration(limits.persistence)})"
@@ -145,19 +146,37 @@ def tally(signal: Signal, points: Sequence[Point], after: datetime, until: datet
     """Count what the points of (after, until] hold; they must be in order."""
     first = bisect_right(points, after, key=_at)
     window = points[first : bisect_right(points, until, key=_at)]
-    return Tally(fsum(map(signal.bad, window)), fsum(map(signal.total, window)), until - after)
+    failures = [signal.bad(point) for point in window if signal.total(point)]
+    return Tally(fsum(failures), fsum(map(signal.total, window)), until - after, _burst(failures))
 
 
-def fewest_beyond_chance(total: float, share: float) -> int:
+def fewest_beyond_chance(total: float, share: float, burst: float = 1.0) -> int:
     """The fewest failures of `total` that a service failing with this share shows with less than CHANCE.
 
     By the Poisson distribution, whose tail is the heavier one, so that the answer errs on the quiet side.
+    Failures that come in bursts are as many independent accidents as there are bursts.
     """
-    mean = share * total
+    mean = share * total / burst
     if mean <= 0:
         return 1
     counts = range(floor(mean) + 1, floor(mean + 10 * mean**0.5) + 30)
-    return counts[bisect_left(counts, True, key=lambda count: _tail(count, mean) <= CHANCE)]
+    return ceil(burst * counts[bisect_left(counts, True, key=lambda count: _tail(count, mean) <= CHANCE)])
+
+
+def _burst(failures: Sequence[float]) -> float:
+    """How many failures come at once: their variance from step to step over their mean, at least 1.
+
+    The steps at the end that are all above the mean are left out: they are the trouble that is being judged,
+    and a fault that begins at full strength must not pass for one huge burst.
+    """
+    mean = fsum(failures) / max(1, len(failures))
+    calm = list(failures)
+    while calm and calm[-1] > mean:
+        calm.pop()
+    if len(calm) < 2 or not any(calm):
+        return 1.0
+    average = fsum(calm) / len(calm)
+    return max(1.0, fsum((each - average) ** 2 for each in calm) / (len(calm) - 1) / average)
 
 
 def _of_requests(trigger: Trigger, limit: float, bad: Callable[[Point], float], limits: Limits) -> Signal:

@@ -61,13 +61,16 @@ def follow(watch: Watch, verdict: Verdict, mode: Mode, now: datetime) -> Judged:
     return Judged(watch, verdict, Deed.WAKE if now >= watch.until else Deed.NOTHING)
 
 
-def recovered(points: Sequence[Point], limits: Limits) -> Progress:
-    """Answer whether customers succeed again: the newest points, taken together, are within every limit."""
+def recovered(points: Sequence[Point], limits: Limits) -> Progress | None:
+    """Answer whether customers succeed again: the newest points, taken together, are within every limit.
+
+    None where nothing was seen.
+    """
     seen = [point for point in points if point.readable]
     requests, failed = sum(point.requests for point in seen), sum(point.failed for point in seen)
     probes, probes_failed = sum(point.probes for point in seen), sum(point.probes_failed for point in seen)
     said = f"{failed:.0f} of the last {requests:.0f} requests and {probes_failed:.0f} of {probes:.0f} probes failed"
     if not seen or not (requests or probes):
-        return Progress(Stage.MOVING, "no requests were seen yet")
+        return None
     bad = failed > requests * (1 - limits.availability) or probes_failed > probes * limits.probes
     return Progress(Stage.MOVING if bad else Stage.SETTLED, said)

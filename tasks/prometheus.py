@@ -111,6 +111,7 @@ def wait_until_recovered(service: Service) -> str:
     customers still fail after the service's settling time.
     """
     deadline = time.monotonic() + service.settle.total_seconds()
+    unseen = 0
     while True:
         now = datetime.now(UTC)
         newest = Watch(service.name, "", now, now + service.step, service.step)
@@ -118,9 +119,13 @@ def wait_until_recovered(service: Service) -> str:
             state = recovered(read_points_before.fn(newest, RECENT_STEPS * service.step), service.limits)
         except Unavailable as error:
             return f"the recovery could not be seen by its metrics: {error}"
-        if state.stage is Stage.SETTLED:
+        if state is None:
+            unseen += 1
+            if unseen > RECENT_STEPS:
+                return f"no request to {service.name} was seen: its recovery cannot be confirmed by metrics"
+        elif state.stage is Stage.SETTLED:
             return state.reason
-        if time.monotonic() > deadline:
+        elif time.monotonic() > deadline:
             raise Incomplete(f"{service.name} still hurts its customers: {state.reason}; a person must look")
         time.sleep(service.step.total_seconds())
 

@@ -56,6 +56,7 @@ class World:
 
     directory: Path
     services: tuple[str, ...]
+    quiet: tuple[str, ...]
     pace: Pace
     postgres: Postgres
     prefect: PrefectServer
@@ -103,11 +104,19 @@ class World:
 
 
 @contextmanager
-def world(directory: Path, *, faulty: Sequence[str] = ("shop",), healthy: Sequence[str] = (), pace: Pace = Pace(),
-          say: Callable[[str], None] = lambda sentence: None) -> Iterator[World]:  # fmt: skip
+def world(
+    directory: Path,
+    *,
+    faulty: Sequence[str] = ("shop",),
+    healthy: Sequence[str] = (),
+    quiet: Sequence[str] = (),
+    pace: Pace = Pace(),
+    say: Callable[[str], None] = lambda sentence: None,
+) -> Iterator[World]:
     """Run the world for the time of the block; each service has released v1.0.0 and serves it.
 
     `faulty` services have a v1.2.0 whose checkout fails for a share of customers, `healthy` ones have not.
+    `quiet` services are in the catalogue and known to the pipeline, and nothing more: neither team nor customers.
     Raises LabError when a part does not come up; all logs are in `directory`.
     """
     services = (*faulty, *healthy)
@@ -130,10 +139,12 @@ def world(directory: Path, *, faulty: Sequence[str] = ("shop",), healthy: Sequen
             lambda: alertmanager(directory, receiver_url, token),
         )
         metrics = here.one(prometheus(directory, {"ripcord": f"127.0.0.1:{port}"}, alarms.url))
-        deploys = here.one(pipeline(directory / "pipeline", host, cluster, directory / "registry", services=services))
+        deploys = here.one(
+            pipeline(directory / "pipeline", host, cluster, directory / "registry", services=(*services, *quiet))
+        )
         made = World(
-            directory, services, pace, database, server, cluster, host, messages, metrics, alarms, deploys,
-            receiver_url, token, {},
+            directory, services, tuple(quiet), pace, database, server, cluster, host, messages, metrics, alarms,
+            deploys, receiver_url, token, {},
         )  # fmt: skip
         say("the team starts: v1.0.0 of " + ", ".join(services))
         for service in services:
@@ -191,7 +202,9 @@ def _found(made: World, service: str, faulty: bool, here: _Starter) -> None:
 def _environment(made: World, port: int) -> dict[str, str]:
     """All that ripcord's processes are told."""
     catalogue = made.directory / "services.yaml"
-    catalogue.write_text(yaml.safe_dump({"services": [_entry(made, service) for service in made.services]}))
+    catalogue.write_text(
+        yaml.safe_dump({"services": [_entry(made, service) for service in (*made.services, *made.quiet)]})
+    )
     return made.prefect.environment | {
         "RIPCORD_HOME": str(ROOT),
         "RIPCORD_CATALOGUE": str(catalogue),
@@ -218,6 +231,8 @@ def _entry(made: World, service: str) -> dict[str, object]:
         {"method": "POST", "path": "/cart", "body": buy},
         {"method": "POST", "path": "/checkout", "body": {"customer": "probe"}},
     ]
+    probe = {"name": "checkout", "steps": steps}
+    shops = [made.shops[service]] if service in made.shops else []
     return {
         "name": service,
         "namespace": "acme",
@@ -225,7 +240,7 @@ def _entry(made: World, service: str) -> dict[str, object]:
         "watch": made.pace.watch,
         "step": made.pace.step,
         "settle": made.pace.settle,
-        "probes": [{"name": "checkout", "base_url": made.shops[service].url, "steps": steps}],
+        "probes": [probe | {"base_url": shop.url} for shop in shops],
     }
 
 

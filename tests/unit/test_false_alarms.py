@@ -74,6 +74,22 @@ def test_healthy_releases_are_not_blamed(per_minute: int, share: float) -> None:
     assert blamed == 0
 
 
+@pytest.mark.parametrize("per_minute", [100, 1_000, 10_000])
+@pytest.mark.parametrize("size", [3, 10, 30])
+def test_healthy_releases_that_fail_in_bursts_are_not_blamed(per_minute: int, size: int) -> None:
+    """Real errors come together: the same share in bursts would break every rule that takes them one by one."""
+    chance = np.random.default_rng(20260301)
+
+    def blamed() -> bool:
+        requests = chance.poisson(per_minute / STEPS_PER_MINUTE, LAST)
+        bursts = chance.poisson(requests * 0.0005 / size)
+        sizes = np.array([chance.geometric(1 / size, count).sum() for count in bursts], dtype=np.int64)
+        errors = np.minimum(requests, sizes)
+        return first_breach(requests, errors, suspicious(requests, errors)) is not None
+
+    assert sum(blamed() for _ in range(HOURS // 4)) <= 1
+
+
 @pytest.mark.parametrize(
     ("per_minute", "share", "minutes"),
     [

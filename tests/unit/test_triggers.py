@@ -104,20 +104,39 @@ class TestSamples:
         assert verdict.answer is expected
         assert f"bad for {15 * (steps - 1)}s (needs 30s)" in verdict.reason
 
-    def test_one_burst_is_not_lasting_trouble(self) -> None:
-        """A burst keeps every window bad for five minutes; that it is over counts more."""
-        burst = [*steady(1, 30, requests=100), point(31, requests=100, errors=100)]
+    def test_trouble_that_is_over_is_no_longer_a_reason_to_act(self) -> None:
+        """Windows stay bad for minutes after the last failure; that it is over counts more."""
+        trouble = steady(1, 20, requests=100, errors=20)
 
-        verdicts = [judged(burst + steady(32, last, requests=100)) for last in range(32, 60)]
+        assert judged(trouble).answer is Answer.BREACH
+        over = judged(trouble + steady(21, 22, requests=100))
+        assert over.answer is Answer.WATCH
+        assert "5xx: 360 of 2000 requests in 5m = 18.00 %, limit 1 %" in over.reason
+        assert "but over: 0 of 200 in the last 30s" in over.reason
+
+    def test_one_burst_is_not_lasting_trouble(self) -> None:
+        """A step in which everything failed, and minutes later a single failure."""
+        points = [*steady(1, 30, requests=100), point(31, requests=100, errors=100)]
+        points += [point(step, requests=100, errors=int(step == 40)) for step in range(32, 60)]
+
+        verdicts = [judged(points[:last]) for last in range(31, 60)]
 
         assert {verdict.answer for verdict in verdicts} == {Answer.WATCH}
-        assert "but over: 0 of 200 in the last 30s" in verdicts[1].reason
 
-    def test_trouble_that_comes_back_is_found(self) -> None:
-        """After a burst that was over, the next failures are held against the whole window."""
+    def test_a_service_that_fails_in_bursts_needs_more_of_them(self) -> None:
+        """Three bursts of ten in five minutes are three accidents, thirty failures spread out are not."""
+        bursts = [point(step, requests=250, errors=10 * (step in (24, 32, 40))) for step in range(1, 42)]
+        evenly = [point(step, requests=250, errors=1 + (step % 2)) for step in range(1, 42)]
+
+        assert judged(bursts).answer is Answer.WATCH
+        assert judged(evenly).answer is Answer.BREACH
+
+    def test_a_burst_does_not_hide_the_trouble_that_follows(self) -> None:
+        """After a burst, trouble of half its strength is found before the window has forgotten the burst."""
         points = [*steady(1, 30, requests=100), point(31, requests=100, errors=100), *steady(32, 36, requests=100)]
+        points += steady(37, 57, requests=100, errors=50)
 
-        assert judged([*points, point(37, requests=100, errors=20)]).answer is Answer.BREACH
+        assert any(judged(points[:last]).answer is Answer.BREACH for last in range(37, 31 + WINDOW))
 
     def test_trouble_that_drives_everybody_away_still_lasts(self) -> None:
         """When nobody asks any more after the failures, that is not their end."""

@@ -1,0 +1,20 @@
+"""One whole world for all acceptance tests: a shop that will fail, a search that will not, and quiet services."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.lab.world import Pace, World, world
+
+QUIET = tuple(f"case{number}" for number in range(12))
+
+
+@pytest.fixture(name="lab", scope="session")
+def _lab() -> Iterator[World]:
+    directory = Path(tempfile.mkdtemp(prefix="ripcord-world-"))
+    directory.chmod(0o755)  # PostgreSQL's ordinary user passes through
+    pace = Pace(watch="75s", customers_per_second=8.0, customers_seconds=1800)
+    with world(directory, faulty=("shop",), healthy=("search",), quiet=QUIET, pace=pace) as lab:
+        yield lab

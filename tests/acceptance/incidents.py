@@ -1,0 +1,39 @@
+"""Make an incident on a quiet service: two releases deployed, and the alert that convicts the second."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from infra.lab.team import Team
+from infra.lab.world import World
+
+
+def prepare(lab: World, service: str) -> None:
+    """Release and deploy v1.0.0, v1.1.0 and v1.2.0 of a quiet service."""
+    team = Team(lab.host, directory=lab.directory / "team", service=service)
+    team.start()
+    for version in ("v1.0.0", "v1.1.0", "v1.2.0"):
+        if version != "v1.0.0":
+            team.release(version)
+        ended = lab.pipeline.wait_for(f"acme/{service}", version)
+        assert ended["state"] == "success", ended
+
+
+def alert(service: str, version: str) -> dict[str, Any]:
+    """What Alertmanager would send."""
+    labels = {"alertname": "CheckoutFailing", "service": service, "version": version, "ripcord": "respond"}
+    return {
+        "version": "4",
+        "groupKey": "{}",
+        "status": "firing",
+        "receiver": "ripcord",
+        "alerts": [
+            {
+                "status": "firing",
+                "labels": labels,
+                "annotations": {"description": "31 of 100 checkouts failed in 5 minutes."},
+                "startsAt": datetime.now(UTC).isoformat(),
+                "endsAt": "0001-01-01T00:00:00Z",
+                "fingerprint": "c0ffee",
+            }
+        ],
+    }
