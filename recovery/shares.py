@@ -1,20 +1,18 @@
 """A trigger as a share: so many failures of so many, held against its limit over rolling windows."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import ceil, exp, floor, fsum, lgamma, log
+from math import floor, fsum
 
 from recovery.catalog import Limits
+from recovery.chance import burst_size, fewest_beyond_chance
 from recovery.durations import show_duration
 from recovery.evidence import PROBES, REQUESTS, Kind, show
 from recovery.readings import Point, Watch
 from recovery.verdicts import Finding, Trigger
 
-# A service exactly at its limit shows a window this bad less than once in so many. An hour has 240 windows of
-# two triggers, so even such a service is blamed in fewer than 1 of 200 hours, and a healthy one in far fewer.
-CHANCE = 1e-5
 PROBE_FAILURES = 3  # fewer failed probes in a window are an accident
 EARLIER_FAILURES = 3  # fewer failures before the release do not excuse it
 CLEARLY_WORSE = 2.0  # times the share before the release: from here on the release is guilty all the same
@@ -147,36 +145,7 @@ def tally(signal: Signal, points: Sequence[Point], after: datetime, until: datet
     first = bisect_right(points, after, key=_at)
     window = points[first : bisect_right(points, until, key=_at)]
     failures = [signal.bad(point) for point in window if signal.total(point)]
-    return Tally(fsum(failures), fsum(map(signal.total, window)), until - after, _burst(failures))
-
-
-def fewest_beyond_chance(total: float, share: float, burst: float = 1.0) -> int:
-    """The fewest failures of `total` that a service failing with this share shows with less than CHANCE.
-
-    By the Poisson distribution, whose tail is the heavier one, so that the answer errs on the quiet side.
-    Failures that come in bursts are as many independent accidents as there are bursts.
-    """
-    mean = share * total / burst
-    if mean <= 0:
-        return 1
-    counts = range(floor(mean) + 1, floor(mean + 10 * mean**0.5) + 30)
-    return ceil(burst * counts[bisect_left(counts, True, key=lambda count: _tail(count, mean) <= CHANCE)])
-
-
-def _burst(failures: Sequence[float]) -> float:
-    """How many failures come at once: their variance from step to step over their mean, at least 1.
-
-    The steps at the end that are all above the mean are left out: they are the trouble that is being judged,
-    and a fault that begins at full strength must not pass for one huge burst.
-    """
-    mean = fsum(failures) / max(1, len(failures))
-    calm = list(failures)
-    while calm and calm[-1] > mean:
-        calm.pop()
-    if len(calm) < 2 or not any(calm):
-        return 1.0
-    average = fsum(calm) / len(calm)
-    return max(1.0, fsum((each - average) ** 2 for each in calm) / (len(calm) - 1) / average)
+    return Tally(fsum(failures), fsum(map(signal.total, window)), until - after, burst_size(failures))
 
 
 def _of_requests(trigger: Trigger, limit: float, bad: Callable[[Point], float], limits: Limits) -> Signal:
@@ -190,15 +159,6 @@ def _of_requests(trigger: Trigger, limit: float, bad: Callable[[Point], float], 
         minimum_bad=limits.minimum_failures,
         noisy=True,
     )
-
-
-def _tail(count: int, mean: float) -> float:
-    """An upper bound of the Poisson probability of `count` or more, for a count above the mean.
-
-    Each further term is smaller by at least mean / (count + 1), so the geometric series bounds their sum.
-    """
-    term = exp(count * log(mean) - mean - lgamma(count + 1))
-    return term * (count + 1) / (count + 1 - mean)
 
 
 def _lasted(signal: Signal, points: Sequence[Point], watch: Watch, limits: Limits) -> timedelta:

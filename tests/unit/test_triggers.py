@@ -4,8 +4,8 @@ from math import exp, factorial, nan
 
 import pytest
 
+from recovery.chance import CHANCE, fewest_beyond_chance
 from recovery.readings import Point
-from recovery.shares import CHANCE, fewest_beyond_chance
 from recovery.verdicts import Answer, Trigger
 from tests.unit.points import WINDOW, breached, judged, point, spread, steady, two_windows
 
