@@ -123,9 +123,10 @@ class Work:
 
     def _kubectl(self, *args: str, manifest: str | None = None) -> str:
         env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.directory), "LC_ALL": "C.UTF-8"}
-        argv = [self.kubectl, f"--kubeconfig={self.kubeconfig}", "--namespace=acme", *args]
-        done = subprocess.run(
-            argv, env=env, input=manifest, capture_output=True, text=True, timeout=self.rollout_seconds + 60
+        argv = [str(self.kubectl), f"--kubeconfig={self.kubeconfig}", "--namespace=acme", *args]
+        patience = self.rollout_seconds + 60
+        done: subprocess.CompletedProcess[str] = subprocess.run(
+            argv, env=env, input=manifest, capture_output=True, text=True, timeout=patience, check=False
         )
         if done.returncode:
             raise LabError(f"kubectl {args[0]}: {done.stderr.strip()}")

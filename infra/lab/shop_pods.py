@@ -117,13 +117,14 @@ class ReadyPods:
 
     def _ask(self, *, timeout: float, **how: Any) -> BaseHTTPResponse:
         # Raw: the typed client refuses objects of a server newer than itself.
-        response: BaseHTTPResponse = self._core.list_namespaced_pod(
+        answer: Any = self._core.list_namespaced_pod(
             self._namespace,
             label_selector=f"app={self._service}",
             _preload_content=False,
             _request_timeout=(CONNECT_SECONDS, timeout),
             **how,
         )
+        response: BaseHTTPResponse = answer
         return response
 
     def _show(self, pods: dict[str, dict[str, Any]]) -> None:

@@ -51,5 +51,5 @@ def new_clone(host: GitHost, repository: str, directory: Path) -> Path:
 def rest(host: GitHost, token: str, method: str, path: str, **body: Any) -> httpx.Response:
     """One call of the REST API."""
     headers = {"Authorization": f"Bearer {token}"}
-    content = {"json": body} if body else {}
-    return httpx.request(method, f"{host.api_url}{path}", headers=headers, timeout=30, trust_env=False, **content)
+    url = f"{host.api_url}{path}"
+    return httpx.request(method, url, headers=headers, timeout=30, trust_env=False, json=body or None)

@@ -8,8 +8,10 @@ from infra.lab.github.platform import Platform
 from infra.lab.github.rest import Call, route
 from infra.lab.github.store import Document
 
-_USER_LINKS = ("events", "followers", "following", "gists", "organizations", "received_events", "repos")
-_USER_LINKS += ("starred", "subscriptions")
+_USER_LINKS = (
+    "events", "followers", "following", "gists", "organizations", "received_events", "repos", "starred",
+    "subscriptions",
+)  # fmt: skip
 _REPOSITORY_LINKS = {
     "archive_url": "/{archive_format}{/ref}", "assignees_url": "/assignees{/user}",
     "blobs_url": "/git/blobs{/sha}", "branches_url": "/branches{/branch}",
@@ -26,7 +28,7 @@ _REPOSITORY_LINKS = {
     "statuses_url": "/statuses/{sha}", "subscribers_url": "/subscribers", "subscription_url": "/subscription",
     "tags_url": "/tags", "teams_url": "/teams", "trees_url": "/git/trees{/sha}", "url": "",
 }  # fmt: skip
-_ABSENT = {
+_ABSENT: dict[str, Any] = {
     "archived": False, "description": None, "disabled": False, "fork": False, "forks": 0, "forks_count": 0,
     "has_discussions": False, "has_downloads": True, "has_issues": True, "has_pages": False,
     "has_projects": True, "has_wiki": True, "homepage": None, "language": "Python", "license": None,

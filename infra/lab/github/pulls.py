@@ -120,7 +120,7 @@ def _get(call: Call) -> dict[str, Any]:
 
 def _update(call: Call) -> dict[str, Any]:
     pull = _one(call)
-    changes = {key: call.body[key] for key in ("title", "body", "state", "base") if key in call.body}
+    changes: dict[str, Any] = {key: call.body[key] for key in ("title", "body", "state", "base") if key in call.body}
     if changes.get("state", pull["state"]) not in ("open", "closed"):
         raise invalid("PullRequest", "state", "invalid")
     if "state" in changes and changes["state"] != pull["state"]:
