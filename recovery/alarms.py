@@ -59,6 +59,9 @@ def read_alertmanager(payload: Mapping[str, object], catalogue: Catalogue) -> tu
         if alert.status != "firing" or alert.labels.get("ripcord") != "respond":
             passed.append(f"{name}: {alert.status}, nothing to answer")
             continue
+        if "version" not in alert.labels:
+            passed.append(f"{name}: names no version, the monitor judges the service itself")
+            continue
         try:
             alarms.append(_alarm(name, alert, catalogue))
         except RecoveryError as error:
@@ -69,8 +72,8 @@ def read_alertmanager(payload: Mapping[str, object], catalogue: Catalogue) -> tu
 
 
 def _alarm(name: str, alert: _Alert, catalogue: Catalogue) -> Alarm:
-    if "service" not in alert.labels or "version" not in alert.labels:
-        raise Refused("it has no labels 'service' and 'version': add them to the rule")
+    if "service" not in alert.labels:
+        raise Refused("it has no label 'service': add it to the rule")
     service = catalogue.service(alert.labels["service"][:120])
     version = parse_version(alert.labels["version"], service.tag_prefix)
     if alert.startsAt.tzinfo is None:

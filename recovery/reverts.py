@@ -28,7 +28,7 @@ class History:
     faulty_on_main: bool
     tags: tuple[str, ...]  # every tag there is
     contained: dict[str, str]  # tags that are ancestors of the faulty commit, and their commits
-    taken_out: dict[str, tuple[Commit, ...]]  # per contained tag: first-parent commits between it and the faulty one
+    taken_out: dict[str, tuple[Commit, ...]]  # per contained tag: what lies between it and the faulty one
     kept: tuple[Commit, ...]  # first-parent commits on main after the faulty one
     later: tuple[str, ...]  # tags that contain the faulty commit, its own aside
     patches: dict[str, str]  # tags of commits that say they revert the faulty commit, and those commits

@@ -9,10 +9,10 @@ from recovery.verdicts import Verdict
 def show_verdict(watch: Watch, verdict: Verdict) -> str:
     """A verdict with its arithmetic."""
     rows = "\n".join(
-        f"| {'**breached**' if finding.breached else 'holds'} | {finding.trigger} | {finding.arithmetic} |"
+        f"| {'**breach**' if finding.breached else 'no breach'} | {finding.arithmetic} |"
         for finding in verdict.findings
     )
-    table = f"\n\n| | trigger | arithmetic |\n|---|---|---|\n{rows}" if rows else ""
+    table = f"\n\n| | arithmetic |\n|---|---|\n{rows}" if rows else ""
     head = f"# {watch.service} {watch.version}: {verdict.answer}"
     span = f"watched from {watch.since:%H:%M:%S} to {watch.until:%H:%M:%S}, judged {verdict.at:%Y-%m-%d %H:%M:%S} UTC"
     return f"{head}\n\n{verdict.reason}\n\n*{span}*{table}\n"

@@ -42,7 +42,7 @@ class Alertmanager(Restartable):
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/-/ready", timeout=5).is_success
+            return httpx.get(f"{self.url}/-/ready", timeout=5, trust_env=False).is_success
         except httpx.TransportError:
             return False
 

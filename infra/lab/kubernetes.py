@@ -20,8 +20,16 @@ from infra.lab.process import LabError, Process, accepts, run, wait_until
 
 PRODUCTION = Path(__file__).resolve().parents[1] / "kubernetes"
 PARTS = ("etcd", "apiserver", "controllers", "kwok")
-PROBE = "{apiVersion: v1, kind: Pod, metadata: {name: probe}, spec: {containers: [{name: c, image: i}]}}"
+PROBE = """
+apiVersion: v1
+kind: Pod
+metadata: {name: probe}
+spec: {containers: [{name: probe, image: probe}]}
+"""
 READY_SECONDS = 60.0
+READY = "/readyz"
+# The last second before it is ready the API server writes default roles, which its admin does not need.
+READY_FOR_ADMIN = "/readyz?exclude=poststarthook/rbac/bootstrap-roles"
 
 
 class Cluster:
@@ -118,7 +126,7 @@ class Cluster:
     def _bring_up(self) -> None:
         self._start("etcd")
         self._start("apiserver")
-        self._await_servers()
+        self._await_api(READY_FOR_ADMIN)
         self._start("controllers")
         self._start("kwok")
         manifests = [DATA / "nodes.yaml", DATA / "bind-policy.yaml", DATA / "pipeline.yaml", PRODUCTION]
@@ -126,6 +134,7 @@ class Cluster:
         # A policy acts only some time after it was stored, and a pod that slips through is bound by nobody.
         wait_until(self._binds, what="the binding of pods", seconds=READY_SECONDS, process=self.apiserver, every=0.1)
         self.kubectl("wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={READY_SECONDS:g}s")
+        self._await_servers()
 
     def _bring_down(self) -> None:
         for part in reversed(self._leashes.copy()):
@@ -143,17 +152,19 @@ class Cluster:
         self._leashes.pop(part).close()
 
     def _await_servers(self) -> None:
-        wait_until(self._answers, what="the API server", seconds=READY_SECONDS, process=self.apiserver)
-        if "kwok" in self._leashes:
-            port = self._layout.kwok_port
-            wait_until(lambda: accepts(port), what="kwok", seconds=READY_SECONDS, process=self.kwok)
+        self._await_api(READY)
+        port = self._layout.kwok_port
+        wait_until(lambda: accepts(port), what="kwok", seconds=READY_SECONDS, process=self.kwok)
 
-    def _answers(self) -> bool:
+    def _await_api(self, check: str) -> None:
+        wait_until(lambda: self._answers(check), what="the API server", seconds=READY_SECONDS, process=self.apiserver)
+
+    def _answers(self, check: str) -> bool:
         """Answer whether the API server calls itself ready; no proxy of the environment stands between."""
         api = http.client.HTTPSConnection(LOCAL, self._layout.port, timeout=5, context=self._tls)
         try:
             headers = {"Authorization": f"Bearer {self._layout.admin_token}"}
-            api.request("GET", "/readyz", headers=headers)
+            api.request("GET", check, headers=headers)
             return api.getresponse().status == http.HTTPStatus.OK
         except (OSError, http.client.HTTPException):
             return False

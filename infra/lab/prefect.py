@@ -56,7 +56,7 @@ class PrefectServer(Restartable):
     def client(self) -> httpx.Client:
         """A plain HTTP client of the API, with the credential."""
         user, _, password = self.credential.partition(":")
-        return httpx.Client(base_url=f"{self.api_url}/", auth=(user, password), timeout=30)
+        return httpx.Client(base_url=f"{self.api_url}/", auth=(user, password), timeout=30, trust_env=False)
 
     @contextmanager
     def _serve(self) -> Iterator[Process]:
@@ -82,7 +82,7 @@ class PrefectServer(Restartable):
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.api_url}/ready", timeout=5).is_success
+            return httpx.get(f"{self.api_url}/ready", timeout=5, trust_env=False).is_success
         except httpx.TransportError:
             return False
 

@@ -32,7 +32,7 @@ class Prometheus(Restartable):
 
         Raises LabError with Prometheus' own words when it refuses the query.
         """
-        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": promql}, timeout=30).json()
+        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": promql}, timeout=30, trust_env=False).json()
         if answer["status"] != "success":
             raise LabError(f"Prometheus refused {promql!r}: {answer['error']}")
         rows: list[dict[str, Any]] = answer["data"]["result"]
@@ -45,7 +45,7 @@ class Prometheus(Restartable):
         """
         self._config = {**self._config, "scrape_configs": _jobs(targets)}
         self._write()
-        answer = httpx.post(f"{self.url}/-/reload", timeout=30)
+        answer = httpx.post(f"{self.url}/-/reload", timeout=30, trust_env=False)
         if not answer.is_success:
             raise LabError(f"Prometheus did not take its new targets: {answer.text}")
 
@@ -71,7 +71,7 @@ class Prometheus(Restartable):
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/-/ready", timeout=5).is_success
+            return httpx.get(f"{self.url}/-/ready", timeout=5, trust_env=False).is_success
         except httpx.TransportError:
             return False
 

@@ -7,7 +7,7 @@ from recovery.errors import Incomplete, Refused, Unavailable
 from recovery.reverts import History, Proof, Pushed, RevertPlan, proof_of
 from recovery.versions import next_patch, parse_version
 from tasks.git.plumbing import THERE, Repository, ephemeral
-from tasks.git.reading import commits_of, is_ancestor, patches_of, tags_by, tags_of
+from tasks.git.reading import brought_by, commits_of, is_ancestor, patches_of, tags_by, tags_of
 from tasks.git.revert import Conflict, commit_revert, merge_out, tag_commit
 from tasks.retry import ON_UNAVAILABLE
 
@@ -33,7 +33,7 @@ def read_history(service: Service, faulty: str) -> History:
             faulty_on_main=is_ancestor(bare, commit, head),
             tags=tuple(tags),
             contained=contained,
-            taken_out={tag: commits_of(bare, each, commit) for tag, each in older.items()},
+            taken_out={tag: brought_by(bare, each, commit) for tag, each in older.items()},
             kept=commits_of(bare, commit, head),
             later=tuple(tag for tag in tags_by(bare, f"--contains={commit}") if tags.get(tag) != commit),
             patches=patches_of(bare, tags, version, commit),

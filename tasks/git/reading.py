@@ -33,8 +33,18 @@ def is_ancestor(bare: Repository, older: str, newer: str) -> bool:
     return status == 0
 
 
+def brought_by(bare: Repository, older: str, newer: str) -> tuple[Commit, ...]:
+    """Every commit that lies between two, merges included, newest first; at most a hundred are named."""
+    return _listed(bare, "--max-count=100", f"{older}..{newer}")
+
+
 def commits_of(bare: Repository, older: str, newer: str) -> tuple[Commit, ...]:
-    listed = bare.git("log", "--first-parent", "--format=%H %s", f"{older}..{newer}")
+    """The first-parent commits between two, newest first: a merge stands for what it brought."""
+    return _listed(bare, "--first-parent", f"{older}..{newer}")
+
+
+def _listed(bare: Repository, option: str, between: str) -> tuple[Commit, ...]:
+    listed = bare.git("log", option, "--format=%H %s", between)
     pairs = (line.partition(" ") for line in listed.splitlines())
     return tuple(Commit(commit, title) for commit, _, title in pairs)
 
