@@ -49,6 +49,7 @@ class ReadyPods:
         self._namespace = namespace
         self._service = service
         self._ready: tuple[Pod, ...] = ()
+        self._reachable = True
         self.listed = False
 
     def start(self) -> None:
@@ -70,17 +71,15 @@ class ReadyPods:
         return random.choice(ready) if ready else None
 
     def _follow(self) -> None:
-        reachable = True
         while True:
             try:
                 self._list_and_watch()
-                reachable = True
-            except Stale:
-                continue
+            except Stale as gone:
+                log.info("pods: listing again: %s", gone)
             except (HTTPError, client.ApiException, OSError, ValueError) as error:
-                if reachable:
+                if self._reachable:
                     log.warning("pods: %s; keeping the %d known", error, len(self._ready))
-                reachable = False
+                self._reachable = False
             except Exception:
                 log.exception("pods: unexpected; keeping the %d known", len(self._ready))
             time.sleep(AGAIN_SECONDS)
@@ -91,6 +90,9 @@ class ReadyPods:
         pods = {pod["metadata"]["name"]: pod for pod in listed["items"]}
         self._show(pods)
         self.listed = True
+        if not self._reachable:
+            log.info("pods: following the API server again")
+        self._reachable = True
         version = listed["metadata"]["resourceVersion"]
         while True:
             version = self._watch(pods, version)

@@ -9,6 +9,7 @@ import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import pytest
 from infra.lab.customers import Customers, customers
 from infra.lab.kubernetes import Cluster, control_plane
 from infra.lab.postgres import Postgres, postgres
-from infra.lab.process import free_port, wait_until
+from infra.lab.process import Process, free_port, wait_until
 from infra.lab.shop import Shop, shop
 from infra.lab.shop_metrics import ROUTES, Metrics
 from infra.lab.sink import Sink, sink
@@ -150,6 +151,19 @@ def _build(tree: Path, tag: str, *, faulty: bool) -> None:
     (tree / "schema.sql").write_text(SCHEMA)
 
 
+@contextmanager
+def _standing_still(process: Process) -> Iterator[None]:
+    process.kill(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.kill(signal.SIGCONT)
+
+
+def _wait_for_log(running: Shop, line: str) -> None:
+    wait_until(lambda: line in running.process.tail(3), what=f"{line!r} in the log", seconds=5)
+
+
 def _finish(running: Customers) -> None:
     wait_until(lambda: not running.process.running(), what="the customers' end", seconds=60)
 
@@ -188,15 +202,19 @@ def test_a_rollout_mixes_two_versions_until_it_is_done(world: World) -> None:
 
 
 def test_the_shop_notices_a_change_of_its_pods_at_once(world: World) -> None:
-    """A pod that kubectl has deleted gets no request half a second later."""
+    """A pod that is being deleted, though still ready, gets no request half a second later."""
     world.deploy("v1.0.0")
     victim = sorted(world.ready())[0]
 
-    world.cluster.kubectl("-n", "acme", "delete", "pod", victim, "--wait=false")
-    deleted = time.monotonic()
-    wait_until(lambda: victim not in world.known(), what="the shop's notice", seconds=10, every=0.01)
+    with _standing_still(world.cluster.kwok):
+        world.cluster.kubectl("-n", "acme", "delete", "pod", victim, "--wait=false")
+        deleted = time.monotonic()
+        wait_until(lambda: victim not in world.known(), what="the shop's notice", seconds=10, every=0.01)
+        noticed = time.monotonic()
+        still_there = victim in world.pods()
 
-    assert time.monotonic() - deleted < 0.5
+    assert still_there
+    assert noticed - deleted < 0.5
 
 
 def test_a_version_whose_code_raises_answers_500_and_is_counted_as_itself(world: World) -> None:
@@ -264,12 +282,15 @@ def test_the_last_known_pods_serve_while_the_control_plane_is_down(world: World)
     world.deploy("v1.0.0")
 
     world.cluster.apiserver.kill()
-    wait_until(lambda: "keeping the 3 known" in world.shop.process.tail(), what="the loss", seconds=10)
+    _wait_for_log(world.shop, "keeping the 3 known")
     during = [world.get("/catalogue").status_code for _ in range(10)]
     world.cluster.restart("apiserver")
-    world.deploy("v1.1.0")
+    _wait_for_log(world.shop, "following the API server again")
+    after = world.known()
 
     assert during == [200] * 10
+    assert after == world.ready()
+    world.deploy("v1.1.0")
     assert world.get("/catalogue").headers["X-Version"] == "v1.1.0"
 
 

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from infra.lab.github import commits, deployments, git_data, git_http, people, pulls, releases, statuses
+from infra.lab.github import commits, deployments, git_data, git_http, hooks, people, pulls, releases, statuses
 from infra.lab.github.answers import ApiError, not_found
 from infra.lab.github.courier import Courier
 from infra.lab.github.faults import Unreliable
@@ -21,7 +21,7 @@ from infra.lab.github.rest import authenticate
 from infra.lab.github.store import Store
 
 # commits comes last: its `/commits/{ref:path}` would take what belongs to the others.
-_RESOURCES = (people, git_data, releases, statuses, pulls, deployments, commits)
+_RESOURCES = (people, git_data, releases, statuses, pulls, deployments, hooks, commits)
 
 
 def application(directory: Path, url: str) -> ASGIApp:

@@ -41,9 +41,14 @@ class Courier:
     def resume(self) -> None:
         """Carry what was announced and never delivered, with a full number of attempts."""
         for delivery in self._store.all("delivery", delivered=False):
-            hook = self._store.first("webhook", delivery["of"], id=delivery["hook"])
-            if hook is not None:
-                self._carriers.submit(self._carry, hook, delivery)
+            self.carry_again(delivery)
+
+    def carry_again(self, delivery: Document) -> None:
+        """Send one event once more, under the same id; a webhook that is gone by now gets nothing."""
+        hook = self._store.first("webhook", delivery["of"], id=delivery["hook"])
+        if hook is not None:
+            self._store.change(delivery, attempts=0, delivered=False)
+            self._carriers.submit(self._carry, hook, delivery)
 
     def close(self) -> None:
         """Stop after the attempt at hand; the outbox keeps the rest."""
