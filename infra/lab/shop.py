@@ -66,10 +66,10 @@ def shop(
     argv += ["--registry", str(registry), "--port", str(port)]
     command = [sys.executable, "-m", "infra.lab.shop", *argv]
     url = f"http://127.0.0.1:{port}"
-    # Nothing of ours but the path: no proxy may stand between. The Kubernetes client keeps temporary files, which
-    # after kill -9 must lie nowhere else.
-    home = str(directory.resolve())
-    env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": home, "TMPDIR": home, DSN: dsn}
+    # Nothing else of ours: no proxy may stand between, and the code of a version sees no secrets but its database.
+    # The Kubernetes client keeps temporary files, which after kill -9 must lie nowhere else.
+    env = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("PYTHON")}
+    env |= dict.fromkeys(("HOME", "TMPDIR"), str(directory.resolve())) | {DSN: dsn}
     with run(service, command, directory=directory, env=env, cwd=ROOT) as process:
         wait_until(lambda: _knows_its_pods(url), what=f"{service} at {url}", seconds=20, process=process)
         yield Shop(url, f"127.0.0.1:{port}", process)

@@ -37,7 +37,11 @@ def _clone(host: GitHost, name: str, tmp_path: Path) -> Path:
 
 @pytest.fixture(name="repository")
 def _repository(host: GitHost, name: str, clone: Path) -> Iterator[Repository]:
-    with Github(base_url=host.api_url, auth=Auth.Token(host.token("ada")), retry=0, per_page=2) as client:
+    at_once = Github(
+        base_url=host.api_url, auth=Auth.Token(host.token("ada")), retry=0, per_page=2,
+        seconds_between_requests=0, seconds_between_writes=0,
+    )  # fmt: skip
+    with at_once as client:
         yield client.get_repo(name)
 
 

@@ -42,7 +42,7 @@ def _cluster(root: Path) -> Iterator[Cluster]:
 @pytest.fixture(name="line", scope="module")
 def _line(root: Path, host: GitHost, cluster: Cluster) -> Iterator[Pipeline]:
     services = ("shop", "blog")
-    with pipeline(root / "line", host, cluster, root / "registry", services=services, rollout_seconds=20) as line:
+    with pipeline(root / "line", host, cluster, root / "registry", services=services, rollout_seconds=12) as line:
         yield line
 
 
