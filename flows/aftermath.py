@@ -5,10 +5,7 @@ synchronise develop.  4. (What was written is read where people find it: the art
 5. Tell the stakeholders.
 """
 
-from typing import Annotated
-
 from prefect import flow
-from pydantic import Field
 
 from recovery.incidents import A_PERSON_ASKED, Cause
 from recovery.reverts import plan_revert
@@ -30,12 +27,19 @@ from tasks.settings import read_service
 
 @flow(name="aftermath", flow_run_name="aftermath of {service} {version}", persist_result=True)
 def aftermath(
-    service: Annotated[str, Field(description="Service, as the catalogue names it.")],
-    version: Annotated[str, Field(description="The release that was taken back, such as v1.2.0.")],
-    because: Annotated[Cause, Field(description="Why it was taken back.")] = A_PERSON_ASKED,
-    rehearse: Annotated[bool, Field(description="Stop after deciding and show the story.")] = True,
+    service: str,
+    version: str,
+    because: Cause = A_PERSON_ASKED,
+    rehearse: bool = True,
 ) -> str:
-    """Report, clean up and tell; refuses while the release is not taken out of main yet."""
+    """Report, clean up and tell; refuses while the release is not taken out of main yet.
+
+    Args:
+        service: Service, as the catalogue names it.
+        version: The release that was taken back, such as v1.2.0.
+        because: Why it was taken back.
+        rehearse: Stop after deciding and show the story.
+    """
     entry = read_service(service)
     with one_at_a_time(service):
         because = dated(because)

@@ -18,10 +18,10 @@ from recovery.readings import Watch
 from recovery.rollouts import Standing
 from recovery.shown import show_verdict
 from recovery.triggers import judge
-from recovery.watching import Deed, Judged, follow
+from recovery.watching import STALE, Deed, Judged, follow
 from tasks.artifacts import show
 from tasks.blindness import note_sight
-from tasks.clock import read_clock
+from tasks.clock import lateness, read_clock
 from tasks.github import write_status
 from tasks.kubernetes import mark_revision, read_watches
 from tasks.notify import notify
@@ -32,7 +32,12 @@ from tasks.settings import read_catalogue
 
 @flow(name="monitor", flow_run_name="monitor", on_failure=[tell_of_monitor])
 def monitor() -> list[State[str]]:
-    """Look at every service once; one service's trouble does not keep the others from being looked after."""
+    """Look at every service once; one service's trouble does not keep the others from being looked after.
+
+    A cycle that comes late, out of a backlog, does nothing: newer ones are due.
+    """
+    if lateness() > STALE:
+        return []
     services = read_catalogue().services
     revive_the_dead()
     now, mode = read_clock(), read_mode()

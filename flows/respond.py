@@ -5,10 +5,7 @@
 develop, tell the stakeholders.
 """
 
-from typing import Annotated
-
 from prefect import flow
-from pydantic import Field
 
 from flows.aftermath import aftermath
 from flows.revert_release import revert_release
@@ -28,12 +25,19 @@ from tasks.settings import read_service
 
 @flow(name="respond", flow_run_name="respond {service} {version}", on_failure=[tell_of_failure])
 def respond(
-    service: Annotated[str, Field(description="Service, as the catalogue names it.")],
-    version: Annotated[str, Field(description="The faulty release's tag, such as v1.2.0.")],
-    because: Annotated[Cause, Field(description="Why; commit and post-mortem say it.")] = A_PERSON_ASKED,
-    rehearse: Annotated[bool, Field(description="Stop after deciding and show the plan.")] = True,
+    service: str,
+    version: str,
+    because: Cause = A_PERSON_ASKED,
+    rehearse: bool = True,
 ) -> str:
-    """Answer one incident, or refuse and say why."""
+    """Answer one incident, or refuse and say why.
+
+    Args:
+        service: Service, as the catalogue names it.
+        version: The faulty release's tag, such as v1.2.0.
+        because: Why; commit and post-mortem say it.
+        rehearse: Stop after deciding and show the plan.
+    """
     entry = read_service(service)
     with one_at_a_time(service):
         rollout = read_rollout(entry)
@@ -42,7 +46,7 @@ def respond(
         plan = plan_response(entry, rollout, version, because, mode)
         if rehearse or not plan.act:
             show(f"plan-{service}-{version}", show_response(plan, rehearsed=rehearse), plan.reason)
-            return plan.reason if rehearse else notify(f"told/{service}/{version}", plan.reason, str(plan.steps))
+            return plan.reason if rehearse else notify(f"told/{service}/{version}", plan.reason, plan.told)
 
         undo_rollout(service, version, rehearse=False, wait=False)
         because = dated(because)

@@ -5,10 +5,7 @@ the revert without touching anything.  3. Push the revert commit and the patch t
 the release; watch the pipeline deploy it.  4. Prove it from a fresh clone.  5. Say what was done.
 """
 
-from typing import Annotated
-
 from prefect import flow
-from pydantic import Field
 
 from recovery.incidents import A_PERSON_ASKED, Cause
 from recovery.reverts import plan_revert
@@ -25,12 +22,19 @@ from tasks.settings import read_service
 
 @flow(name="revert_release", flow_run_name="revert {service} {version}", persist_result=True)
 def revert_release(
-    service: Annotated[str, Field(description="Service, as the catalogue names it.")],
-    version: Annotated[str, Field(description="The faulty release's tag, such as v1.2.0.")],
-    because: Annotated[Cause, Field(description="Why; it goes into the commit message.")] = A_PERSON_ASKED,
-    rehearse: Annotated[bool, Field(description="Stop after deciding and show the plan.")] = True,
+    service: str,
+    version: str,
+    because: Cause = A_PERSON_ASKED,
+    rehearse: bool = True,
 ) -> str:
-    """Revert one release, or refuse and say why; returns the tag of the patch release."""
+    """Revert one release, or refuse and say why; returns the tag of the patch release.
+
+    Args:
+        service: Service, as the catalogue names it.
+        version: The faulty release's tag, such as v1.2.0.
+        because: Why; it goes into the commit message.
+        rehearse: Stop after deciding and show the plan.
+    """
     entry = read_service(service)
     with one_at_a_time(service):
         because = dated(because)

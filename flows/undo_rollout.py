@@ -4,10 +4,7 @@
 mark the faulty revision.  4. Wait until it has settled.  5. Say what was done.
 """
 
-from typing import Annotated
-
 from prefect import flow
-from pydantic import Field
 
 from recovery.rollouts import Standing, UndoPlan, plan_undo
 from tasks.artifacts import show
@@ -18,12 +15,19 @@ from tasks.settings import read_service
 
 @flow(name="undo_rollout", flow_run_name="undo {service} {version}", persist_result=True)
 def undo_rollout(
-    service: Annotated[str, Field(description="Service, as the catalogue names it.")],
-    version: Annotated[str, Field(description="The faulty release that runs now, such as v1.2.0.")],
-    rehearse: Annotated[bool, Field(description="Stop after deciding and show the plan.")] = True,
-    wait: Annotated[bool, Field(description="Wait until the rollout has settled.")] = True,
+    service: str,
+    version: str,
+    rehearse: bool = True,
+    wait: bool = True,
 ) -> UndoPlan:
-    """Undo one Deployment, or refuse and say why."""
+    """Undo one Deployment, or refuse and say why.
+
+    Args:
+        service: Service, as the catalogue names it.
+        version: The faulty release that runs now, such as v1.2.0.
+        rehearse: Stop after deciding and show the plan.
+        wait: Wait until the rollout has settled.
+    """
     entry = read_service(service)
     with one_at_a_time(service):
         rollout = read_rollout(entry)

@@ -60,7 +60,7 @@ def read_alertmanager(payload: Mapping[str, object], catalogue: Catalogue) -> tu
             passed.append(f"{name}: {alert.status}, nothing to answer")
             continue
         if "version" not in alert.labels:
-            passed.append(f"{name}: names no version, the monitor judges the service itself")
+            passed.append(f"{name}: names no version: the monitor judges the service")
             continue
         try:
             alarms.append(_alarm(name, alert, catalogue))

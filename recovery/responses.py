@@ -21,6 +21,12 @@ class ResponsePlan:
     undo: UndoPlan
     steps: tuple[str, ...]
 
+    @property
+    def told(self) -> str:
+        """The steps as people are told them, when people decide."""
+        steps = "\n".join(f"{number}. {step}" for number, step in enumerate(self.steps, 1))
+        return f"ripcord would do this now:\n{steps}\nStart it with 'ripcord respond {self.service} {self.version}'."
+
 
 def plan_response(service: Service, rollout: Rollout, version: str, cause: Cause, mode: Mode) -> ResponsePlan:
     """Decide the answer.

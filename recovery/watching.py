@@ -11,6 +11,7 @@ from recovery.readings import Point, Watch
 from recovery.rollouts import Progress, Stage
 from recovery.verdicts import Answer, Verdict
 
+STALE = timedelta(minutes=2)  # a monitor cycle that begins this late looks at what newer ones will look at, too
 WAKE_AFTER = timedelta(minutes=2)  # of blindness; nothing shorter wakes a person
 
 

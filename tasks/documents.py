@@ -14,13 +14,14 @@ from prefect import task
 from recovery.errors import Unavailable
 from recovery.readings import Point
 from recovery.timelines import Story, since_first
-from tasks.retry import ON_UNAVAILABLE
+from tasks.retry import ON_UNAVAILABLE, spoken
 from tasks.settings import read_settings
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
 @task(name="write post-mortem", task_run_name="post-mortem of {story.service} {story.version}", **ON_UNAVAILABLE)
+@spoken
 def write_post_mortem(story: Story, points: Sequence[Point]) -> str:
     """Write the document and its chart, and return the document's path; the first one written stays.
 

@@ -67,31 +67,48 @@ class _Session:
     def __init__(self, url: str, service: str, name: str) -> None:
         self._url, self._name, self._key = url, name[:63], lock_key(service)
         self._over = threading.Event()
-        self._connection = self._lock()
-        threading.Thread(target=self._beat, daemon=True, name=f"fence of {service}").start()
+        try:
+            self._connection = self._connect()
+            self._connection.execute("SELECT pg_advisory_lock(%s)", (self._key,))
+        except psycopg.Error as error:
+            raise Unavailable(f"the lock database did not answer: {_short(error)}") from error
+        self._thread = threading.Thread(target=self._beat, daemon=True, name=f"fence of {service}")
+        self._thread.start()
 
     def close(self) -> None:
         self._over.set()
+        self._thread.join(timeout=1)  # it closes what it was just opening, else the run would look alive
+        self._end()
+
+    def _end(self) -> None:
         with suppress(psycopg.Error):
             self._connection.close()
 
-    def _lock(self) -> "psycopg.Connection[tuple[object, ...]]":
-        try:
-            connection = psycopg.connect(
-                self._url, application_name=self._name, options=_SESSION, connect_timeout=5, autocommit=True
-            )
-            connection.execute("SELECT pg_advisory_lock(%s)", (self._key,))
-        except psycopg.Error as error:
-            raise Unavailable(f"the lock database did not answer: {_short(error)}") from error
-        return connection
+    def _connect(self) -> "psycopg.Connection[tuple[object, ...]]":
+        return psycopg.connect(
+            self._url, application_name=self._name, options=_SESSION, connect_timeout=5, autocommit=True
+        )
 
     def _beat(self) -> None:
+        held = True
         while not self._over.wait(BEAT_SECONDS):
-            try:
-                self._connection.execute("SELECT 1")
-            except psycopg.Error:
-                with suppress(Unavailable):
-                    self._connection = self._lock()
+            with suppress(psycopg.Error):
+                held = self._still_there() if held else self._retake()
+        self._end()
+
+    def _still_there(self) -> bool:
+        try:
+            self._connection.execute("SELECT 1")
+        except psycopg.Error:
+            return self._retake()
+        return True
+
+    def _retake(self) -> bool:
+        """Try, never wait: a wait could outlast the block, and then keep the lock as long as the process lives."""
+        if self._connection.closed:
+            self._connection = self._connect()
+        row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (self._key,)).fetchone()
+        return bool(row and row[0])
 
 
 def lock_key(service: str) -> int:

@@ -14,7 +14,7 @@ from recovery.catalog import Service
 from recovery.errors import Incomplete, Refused, Unavailable
 from recovery.releases import Release
 from recovery.reverts import Proof, Pushed, RevertPlan, release_notes
-from tasks.retry import ON_UNAVAILABLE
+from tasks.retry import ON_UNAVAILABLE, spoken
 from tasks.settings import read_settings
 
 POLL_SECONDS = 2.0
@@ -29,6 +29,7 @@ def read_releases(service: Service) -> tuple[Release, ...]:
 
 
 @task(name="publish release", task_run_name="publish release {pushed.tag}", **ON_UNAVAILABLE)
+@spoken
 def publish_release(plan: RevertPlan, pushed: Pushed, proof: Proof) -> str:
     """Publish the patch release as the latest one and say on the faulty one what happened to it.
 
@@ -59,6 +60,7 @@ def publish_release(plan: RevertPlan, pushed: Pushed, proof: Proof) -> str:
 
 
 @task(name="watch pipeline", task_run_name="watch the pipeline deploy {tag}", **ON_UNAVAILABLE)
+@spoken
 def watch_pipeline(service: Service, tag: str) -> str:
     """Wait for the pipeline's deployment of a tag. Raises Incomplete, with its link, when it failed or never came."""
     deadline = time.monotonic() + service.settle.total_seconds()
@@ -81,6 +83,7 @@ def watch_pipeline(service: Service, tag: str) -> str:
 
 
 @task(name="certify release", task_run_name="write {state} on {tag}", **ON_UNAVAILABLE)
+@spoken
 def write_status(service: Service, tag: str, state: str, sentence: str) -> str:
     """Write the verdict on the tag's commit as a commit status; says what was done."""
     with _repository(service.repository) as repository:

@@ -9,7 +9,7 @@ from prefect import task
 from prefect.variables import Variable
 
 from recovery.errors import Unavailable
-from tasks.retry import ON_UNAVAILABLE
+from tasks.retry import ON_UNAVAILABLE, spoken
 from tasks.settings import read_settings
 
 # Apprise names the whole address, secrets included, in its debug log.
@@ -17,6 +17,7 @@ logging.getLogger("apprise").setLevel(logging.WARNING)
 
 
 @task(name="notify", task_run_name="tell: {title}", **ON_UNAVAILABLE)
+@spoken
 def notify(identity: str, title: str, text: str) -> str:
     """Tell the stakeholders; says what was done.
 

@@ -31,7 +31,7 @@ from recovery.errors import Incomplete, Refused, Unavailable
 from recovery.readings import Evidence, Point, Watch
 from recovery.rollouts import Stage
 from recovery.watching import recovered
-from tasks.retry import ON_UNAVAILABLE
+from tasks.retry import ON_UNAVAILABLE, spoken
 from tasks.settings import read_settings
 
 ERROR = re.compile(r"5\d\d")
@@ -104,6 +104,7 @@ def read_harm(watch: Watch | None, now: datetime) -> tuple[Point, ...]:
 
 
 @task(name="wait until recovered", task_run_name="wait until customers of {service.name} succeed", **ON_UNAVAILABLE)
+@spoken
 def wait_until_recovered(service: Service) -> str:
     """Wait until the newest points of the service, all versions together, are within the limits again.
 

@@ -1,16 +1,18 @@
 """The one retry rule: try again on Unavailable, with growing waits and jitter, and on nothing else."""
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, ParamSpec
 
-from prefect import Task
+from prefect import Task, get_run_logger
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.logging.loggers import task_run_logger
+from prefect.exceptions import MissingContextError
 
 from recovery.errors import Unavailable
 from tasks.settings import Settings
 
-LONGEST_SENTENCE = 1000  # longer texts are documents, and documents are artifacts
+P = ParamSpec("P")
 WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds; a minute of outage is ridden out inside the task
 
 
@@ -28,11 +30,17 @@ def waits(patience: float) -> Callable[[int], list[float]]:
     return of
 
 
-def say(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> None:
-    """Log what an acting task said it did: the sentence is its result."""
-    result = state.result(raise_on_failure=False)
-    if isinstance(result, str) and len(result) < LONGEST_SENTENCE:
-        task_run_logger(task_run, task).info(result)
+def spoken(function: Callable[P, str]) -> Callable[P, str]:
+    """Log the sentence in which an acting task says what it did; below `@task`, above the function."""
+
+    @functools.wraps(function)
+    def speaking(*arguments: P.args, **named: P.kwargs) -> str:
+        said = function(*arguments, **named)
+        with suppress(MissingContextError):  # called without a run
+            get_run_logger().info(said)
+        return said
+
+    return speaking
 
 
 # Shared by every task: `@task(**ON_UNAVAILABLE)`. Results are persisted so that Retry goes on where it stopped.
@@ -42,5 +50,4 @@ ON_UNAVAILABLE: dict[str, Any] = {
     "retry_jitter_factor": 0.3,
     "retry_condition_fn": if_unavailable,
     "persist_result": True,
-    "on_completion": [say],
 }

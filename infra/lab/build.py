@@ -73,7 +73,7 @@ MODULES = {
             ),
             # Every target of the lab has a fixed address: no service discovery, two thirds of the packages.
             tags=("remove_all_sd",),
-            expected="1 to 3 minutes and 1 GB of disk",
+            expected="about 3 minutes and 1.5 GB of disk",
         ),
     )
 }

@@ -75,6 +75,8 @@ class PrefectServer(Restartable):
             "PREFECT_SERVER_API_AUTH_STRING": self.credential,
             # --port alone leaves the pages calling the API on port 4200.
             "PREFECT_SERVER_UI_API_URL": self.api_url,
+            # By default the pages are copied into the installed package, which need not be ours to write to.
+            "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(self._directory / "prefect-pages"),
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": url,
             # The default keeps leases in memory, and a restart then loses who holds a slot.
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
@@ -130,8 +132,9 @@ def worker(
     argv += ["--pool", pool, "--name", name]
     if prefetch_seconds is not None:
         argv.append(f"--prefetch-seconds={prefetch_seconds}")
-    pace = {"PREFECT_WORKER_QUERY_SECONDS": str(query_seconds)}
-    environment = _clean_environment() | server.environment | pace | dict(env or {})
+    # A worker keeps code in <temporary>/runner_storage, and fails where another user's worker has made that.
+    own = {"PREFECT_WORKER_QUERY_SECONDS": str(query_seconds), "TMPDIR": str(_temporary(directory).resolve())}
+    environment = _clean_environment() | server.environment | own | dict(env or {})
     with ExitStack() as stack:
         process = stack.enter_context(run(name, argv, directory=directory, env=environment, cwd=cwd))
         client = stack.enter_context(server.client())
@@ -150,6 +153,12 @@ def _is_online(client: httpx.Client, pool: str, name: str) -> bool:
     if not answer.is_success:  # the worker makes the pool when there is none
         return False
     return any(seen["name"] == name and seen["status"] == "ONLINE" for seen in answer.json())
+
+
+def _temporary(directory: Path) -> Path:
+    made = directory / "tmp"
+    made.mkdir(exist_ok=True)
+    return made
 
 
 def _clean_environment() -> dict[str, str]:

@@ -6,13 +6,15 @@ from recovery.catalog import Service
 from recovery.errors import Incomplete, Refused, Unavailable
 from recovery.reverts import History, Proof, Pushed, RevertPlan, proof_of
 from recovery.versions import next_patch, parse_version
-from tasks.git.plumbing import THERE, Repository, ephemeral
-from tasks.git.reading import brought_by, commits_of, is_ancestor, patches_of, tags_by, tags_of
+from tasks.git.plumbing import THERE, Repository, ephemeral, failure
+from tasks.git.reading import brought_by, commits_of, head_of, is_ancestor, patches_of, tags_by, tags_of
 from tasks.git.revert import Conflict, commit_revert, merge_out, tag_commit
-from tasks.retry import ON_UNAVAILABLE
+from tasks.retry import ON_UNAVAILABLE, spoken
 
 ALL = (f"+refs/heads/*:{THERE}/heads/*", f"+refs/tags/*:{THERE}/tags/*")
 TRIES = 5  # that main may move between our fetch and our push
+_FORBIDDEN = ("protected branch", "GH006", "GH013", "pre-receive hook declined", "permission")
+_MOVED = ("stale info", "non-fast-forward", "fetch first", "atomic", "failed to update ref", "cannot lock ref")
 
 
 @task(name="read history", task_run_name="read history of {service.repository}", **ON_UNAVAILABLE)
@@ -23,7 +25,7 @@ def read_history(service: Service, faulty: str) -> History:
         tags = tags_of(bare)
         if faulty not in tags:
             raise Refused(f"{service.repository} has no tag {faulty}: see 'git ls-remote --tags {bare.url}'")
-        head = bare.commit_of(f"{THERE}/heads/{service.main}")
+        head = head_of(bare, service.main)
         commit = tags[faulty]
         contained = {tag: tags[tag] for tag in tags_by(bare, f"--merged={commit}") if tag in tags}
         older = {tag: each for tag, each in contained.items() if tag != faulty}
@@ -46,7 +48,7 @@ def preview_revert(plan: RevertPlan) -> str:
     if plan.done_as:
         return f"{plan.faulty_tag} was already taken out as {plan.done_as}"
     with ephemeral(plan.repository, ALL) as bare:
-        tree = _merge_or_refuse(bare, plan, bare.commit_of(f"{THERE}/heads/{plan.main}"))
+        tree = _merge_or_refuse(bare, plan, head_of(bare, plan.main))
         return f"{plan.main} would become tree {tree}, tagged {plan.patch_tag}"
 
 
@@ -90,7 +92,7 @@ def prove_revert(plan: RevertPlan, pushed: Pushed) -> Proof:
         tags = tags_of(bare)
         names = (plan.stable_tag, pushed.tag)
         trees = {f"{tag}^{{tree}}": bare.tree_of(f"{THERE}/tags/{tag}") for tag in names}
-        head = bare.commit_of(f"{THERE}/heads/{plan.main}")
+        head = head_of(bare, plan.main)
         parents = bare.git("log", "-1", "--format=%P", "--end-of-options", pushed.commit)
         claims = [
             (tags.get(plan.faulty_tag) == plan.faulty_commit, f"{plan.faulty_tag} still is {plan.faulty_commit}"),
@@ -106,6 +108,7 @@ def prove_revert(plan: RevertPlan, pushed: Pushed) -> Proof:
 
 
 @task(name="sync develop", task_run_name="sync {service.develop} of {service.repository}", **ON_UNAVAILABLE)
+@spoken
 def sync_develop(service: Service, plan: RevertPlan, pushed: Pushed) -> str:
     """Merge the reverted main into develop by a real merge; fast-forward where develop has nothing of its own.
 
@@ -132,31 +135,32 @@ def sync_develop(service: Service, plan: RevertPlan, pushed: Pushed) -> str:
 def check_repository(service: Service) -> str:
     """Read main and the tags, and try a push without effect; says what was seen."""
     with ephemeral(service.repository, ALL) as bare:
-        head = bare.commit_of(f"{THERE}/heads/{service.main}")
+        head = head_of(bare, service.main)
         bare.git("push", "--quiet", "--dry-run", bare.url, f"{head}:refs/heads/{service.main}")
         return f"{service.main} is at {head[:12]}, {len(tags_of(bare))} tags; push is allowed"
 
 
 def _push_once(bare: Repository, plan: RevertPlan, tags: dict[str, str]) -> Pushed | None:
-    head = bare.commit_of(f"{THERE}/heads/{plan.main}")
+    head = head_of(bare, plan.main)
     tree = _merge_or_refuse(bare, plan, head)
     commit = commit_revert(bare, plan, head, tree)
     patch = plan.patch_tag
     if patch in tags:
         patch = next_patch(parse_version(plan.faulty_tag, plan.tag_prefix), tags).tag
     tag = tag_commit(bare, plan, patch, commit)
-    status, _, err = bare.answer(
+    status, out, err = bare.answer(
         "push", "--atomic", "--porcelain", f"--force-with-lease=refs/tags/{patch}:",
         bare.url, f"{commit}:refs/heads/{plan.main}", f"{tag}:refs/tags/{patch}",
     )  # fmt: skip
     if status == 0:
         said = f"pushed {commit[:12]} to {plan.main} and tagged it {patch}"
         return Pushed(commit, head, tree, patch, commits_of(bare, plan.faulty_commit, head), said)
-    if any(sign in err for sign in ("protected branch", "GH006", "GH013", "pre-receive hook declined", "permission")):
-        raise Refused(f"{bare.url} does not let us push to {plan.main}: {' '.join(err.split())[-300:]}")
-    if any(sign in err for sign in ("stale info", "non-fast-forward", "fetch first", "atomic", "failed to update ref")):
+    told = f"{out}\n{err}"  # --porcelain tells each ref's fate on standard output
+    if any(sign in told for sign in _FORBIDDEN):
+        raise Refused(f"{bare.url} does not let us push to {plan.main}: {' '.join(told.split())[-300:]}")
+    if any(sign in told for sign in _MOVED):
         return None
-    raise Unavailable(f"push to {bare.url} failed: {' '.join(err.split())[-300:]}")
+    raise failure(bare.url, "push", status, told)
 
 
 def _read_back(bare: Repository, plan: RevertPlan, tag: str) -> Pushed:

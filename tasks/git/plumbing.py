@@ -22,7 +22,8 @@ case "$1" in
   *) printf '%s\\n' "$RIPCORD_GIT_PASSWORD" ;;
 esac
 """
-_REFUSALS = ("Authentication failed", "could not read Username", "403", "Repository not found", "not found")
+# "403" alone would also be found in a port or a repository's name.
+_REFUSALS = ("Authentication failed", "could not read Username", "error: 403", "Repository not found", "not found")
 
 
 @dataclass(frozen=True)
@@ -37,22 +38,24 @@ class Repository:
         """Run git and return what it printed. Raises Unavailable or Refused, by what git said."""
         status, out, err = self.answer(*arguments, timeout=timeout, env=env)
         if status != 0:
-            raise _failure(self.url, arguments[0], status, err)
+            raise failure(self.url, arguments[0], status, err)
         return out
 
     def answer(
         self, *arguments: str, timeout: float = FETCH_SECONDS, env: dict[str, str] | None = None
     ) -> tuple[int, str, str]:
         """Run git and return exit status, output and messages, whatever the status."""
-        inherited = [f"--unset={name}" for name in os.environ if name.startswith("GIT_")]
+        ours = self.env | (env or {})
+        # What we set ourselves wins over the shell's anyway; unset is only the rest of it.
+        inherited = [f"--unset={name}" for name in os.environ if name.startswith("GIT_") and name not in ours]
         command = ["git", f"--git-dir={self.path}", *arguments]
         try:
             status, out, err = Git(self.path).execute(
-                ["env", *inherited, *(f"{k}={v}" for k, v in _PUBLIC.items()), *command] if inherited else command,
+                ["env", *inherited, *command] if inherited else command,
                 with_extended_output=True,
                 with_exceptions=False,
                 kill_after_timeout=timeout,
-                env=self.env | (env or {}),
+                env=ours,
             )
         except GitCommandError as error:
             raise Unavailable(f"git {arguments[0]} on {self.url} could not run: {error.stderr}") from error
@@ -112,7 +115,8 @@ def ephemeral(repository: str, refspecs: Sequence[str]) -> Iterator[Repository]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _failure(url: str, verb: str, status: int, err: str) -> Refused | Unavailable:
+def failure(url: str, verb: str, status: int, err: str) -> Refused | Unavailable:
+    """What git's messages mean: a right or a thing that is missing is Refused, all else Unavailable."""
     said = " ".join(err.split())[-400:] or f"exit status {status}"
     if any(sign in err for sign in _REFUSALS):
         return Refused(f"{url} does not let us {verb}: {said}; check RIPCORD_GITHUB_TOKEN and its permissions")

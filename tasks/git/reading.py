@@ -1,6 +1,6 @@
 """What the fetched refs and commits say."""
 
-from recovery.errors import Unavailable
+from recovery.errors import Refused, Unavailable
 from recovery.reverts import Commit
 from recovery.versions import Version
 from tasks.git.plumbing import THERE, Repository
@@ -24,6 +24,14 @@ def tags_by(bare: Repository, condition: str) -> list[str]:
     """The tags that fulfil `--merged=COMMIT` (ancestors of it) or `--contains=COMMIT` (descendants)."""
     listed = bare.git("for-each-ref", "--format=%(refname)", condition, f"{THERE}/tags")
     return [ref.removeprefix(f"{THERE}/tags/") for ref in listed.splitlines()]
+
+
+def head_of(bare: Repository, branch: str) -> str:
+    """The commit of a branch. Raises Refused when there is no such branch."""
+    status, out, _ = bare.answer("rev-parse", "--verify", "--quiet", f"{THERE}/heads/{branch}^{{commit}}")
+    if status != 0:
+        raise Refused(f"{bare.url} has no branch {branch}: set `main` of the service in the catalogue")
+    return out
 
 
 def is_ancestor(bare: Repository, older: str, newer: str) -> bool:

@@ -13,7 +13,7 @@ from recovery.readings import Watch
 from recovery.rollouts import Progress, Revision, Rollout, Stage, Standing, UndoPlan, open_watch, progress
 from tasks.kubernetes.api import Json, deployment_path, replica_set_path, request
 from tasks.kubernetes.objects import HASH, MARK, PATCH_OF, bare_template, image_version, observe_rollout
-from tasks.retry import ON_UNAVAILABLE
+from tasks.retry import ON_UNAVAILABLE, spoken
 from tasks.settings import read_settings
 
 CHANGE_CAUSE = "kubernetes.io/change-cause"
@@ -43,6 +43,7 @@ def read_watches(services: Sequence[Service], now: datetime) -> list[tuple[Servi
 
 
 @task(name="undo rollout", task_run_name="undo {plan.from_version} to {plan.to_version}", **ON_UNAVAILABLE)
+@spoken
 def patch_rollout(plan: UndoPlan) -> str:
     """Give the Deployment the template of the good revision back; says what was done.
 
@@ -95,6 +96,7 @@ def wait_until_settled(service: Service, template_hash: str | None = None, versi
 
 
 @task(name="mark revision", task_run_name="mark {service.name} {version} {standing}", **ON_UNAVAILABLE)
+@spoken
 def mark_revision(service: Service, version: str, standing: Standing, reason: str) -> str:
     """Write a standing on the newest revision of the version, bound to its template; says what was done."""
     revision = _newest_of(service, version)
@@ -108,6 +110,7 @@ def mark_revision(service: Service, version: str, standing: Standing, reason: st
 
 
 @task(name="mark patch", task_run_name="mark {service.name} {version} as patch of {faulty}", **ON_UNAVAILABLE)
+@spoken
 def mark_patch(service: Service, version: str, faulty: str) -> str:
     """Write on the patch release's revision whose patch it is, so that it is never itself taken back by us."""
     revision = _newest_of(service, version)

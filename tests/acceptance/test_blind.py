@@ -16,7 +16,7 @@ def verdict(lab: World, key: str) -> str:
 
 
 def test_blind_people_told_nothing_touched_and_then_it_goes_on(lab: World) -> None:
-    """Five minutes without Prometheus: one message, no certificate, no revert, and sight afterwards."""
+    """Minutes without Prometheus: one message, no certificate, no revert, and sight afterwards."""
     set_watch(lab, "search", "30m")
     lab.teams["search"].commit_on("develop", {"NOTES.md": "Faster search.\n"}, "Make the search faster")
     lab.teams["search"].release("v1.3.0")
@@ -34,7 +34,7 @@ def test_blind_people_told_nothing_touched_and_then_it_goes_on(lab: World) -> No
     assert lab.version_served("search") == "v1.3.0"
 
     lab.prometheus.start()
-    wait_until(lambda: ": watch" in verdict(lab, key), what="sight", seconds=180, every=1)
+    wait_until(lambda: ": watch" in verdict(lab, key), what="sight", seconds=240, every=1)
     assert len(told(lab, "search v1.3.0: blind")) == 1
     assert standing(lab, "search", "v1.3.0") is None
 
@@ -46,4 +46,5 @@ def set_watch(lab: World, service: str, watch: str) -> None:
     for entry in catalogue["services"]:
         if entry["name"] == service:
             entry["watch"] = watch
+            entry["limits"] = {"window": "90s"}  # a hole in the window keeps us blind, so it is short here
     path.write_text(yaml.safe_dump(catalogue))

@@ -60,6 +60,8 @@ def alarms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alarms]:
         alertmanager(place, receiver.url, TOKEN) as routing,
         prometheus(place, {"shop": shop.address}, routing.url) as watching,
     ):
+        # A started Prometheus learns its targets only after 5 s.
+        wait_until(lambda: shop.asked, what="the first scrape", seconds=30)
         yield Alarms(shop, receiver, watching, routing, place)
 
 

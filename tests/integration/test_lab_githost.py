@@ -1,29 +1,17 @@
 """The lab's Git host over plain git: tokens, pushes, fetches, and what survives its death."""
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
-from infra.lab.githost import GitHost, git_host
+from infra.lab.githost import GitHost
 from tests.integration.plain_git import commit, git, new_clone, rest, try_git
 
 REPOSITORY = "acme/shop"
 NOBODY_SEES = "ghp_wrong"
-
-
-@pytest.fixture(name="host", scope="module")
-def _host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHost]:
-    with git_host(tmp_path_factory.mktemp("githost")) as host:
-        yield host
-
-
-@pytest.fixture(name="name")
-def _name(request: pytest.FixtureRequest) -> str:
-    return f"acme/{request.node.name.replace('_', '-')[:60]}"
 
 
 @pytest.fixture(name="clone")

@@ -8,21 +8,10 @@ import pytest
 from github import Auth, Github, GithubException, UnknownObjectException
 from github.Repository import Repository
 
-from infra.lab.githost import GitHost, git_host
+from infra.lab.githost import GitHost
 from tests.integration.plain_git import commit, git, new_clone, rest
 
 DAYS = [f"2026-01-0{day}T12:00:00+00:00" for day in (1, 2, 3)]
-
-
-@pytest.fixture(name="host", scope="module")
-def _host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHost]:
-    with git_host(tmp_path_factory.mktemp("githost")) as host:
-        yield host
-
-
-@pytest.fixture(name="name")
-def _name(request: pytest.FixtureRequest) -> str:
-    return f"acme/{request.node.name.replace('_', '-')[:60]}"
 
 
 @pytest.fixture(name="clone")

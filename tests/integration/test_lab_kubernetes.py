@@ -1,20 +1,13 @@
 """The lab's control plane is a real one; kubectl is the witness."""
 
 import json
-from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
 
-from infra.lab.kubernetes import Cluster, control_plane
+from infra.lab.kubernetes import Cluster
 from infra.lab.process import LabError, wait_until
 from tests.integration.kubectl import containers, deployment, pods, read, roll_out, wait_for_rollout, waiting
-
-
-@pytest.fixture(scope="module", name="cluster")
-def _cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with control_plane(tmp_path_factory.mktemp("kubernetes")) as cluster:
-        yield cluster
 
 
 def test_three_nodes_are_ready(cluster: Cluster) -> None:

@@ -1,12 +1,11 @@
 """Who may do what in the lab's cluster: asked of kubectl, and tried."""
 
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from infra.lab.kubernetes import PARTS, Cluster, control_plane
+from infra.lab.kubernetes import PARTS, Cluster
 from infra.lab.process import LabError
 from tests.integration.kubectl import deployment, may, read, roll_out
 
@@ -28,12 +27,6 @@ FORBIDDEN = [
     ("create", "serviceaccounts/token"),
     ("*", "*"),
 ]
-
-
-@pytest.fixture(scope="module", name="cluster")
-def _cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with control_plane(tmp_path_factory.mktemp("kubernetes")) as cluster:
-        yield cluster
 
 
 def test_ripcord_may_look_undo_and_annotate(cluster: Cluster) -> None:

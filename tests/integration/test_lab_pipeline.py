@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from infra.lab.githost import GitHost, git_host
-from infra.lab.kubernetes import Cluster, control_plane
+from infra.lab.kubernetes import Cluster
 from infra.lab.pipeline import Pipeline, pipeline
 from infra.lab.process import LabError, wait_until
 from infra.lab.team import Team
@@ -31,12 +31,6 @@ def _root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _host(root: Path) -> Iterator[GitHost]:
     with git_host(root / "githost") as host:
         yield host
-
-
-@pytest.fixture(name="cluster", scope="module")
-def _cluster(root: Path) -> Iterator[Cluster]:
-    with control_plane(root / "cluster") as cluster:
-        yield cluster
 
 
 @pytest.fixture(name="line", scope="module")

@@ -23,13 +23,6 @@ OVERDUE_SECONDS = 5
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """One PostgreSQL for this file."""
-    with postgres(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def prefect(tmp_path_factory: pytest.TempPathFactory, database: Postgres) -> Iterator[PrefectServer]:
     """One Prefect server for this file."""
     with prefect_server(tmp_path_factory.mktemp("prefect"), database) as server:
@@ -106,14 +99,16 @@ def test_prefect_knows_its_runs_after_it_was_killed(prefect: PrefectServer, data
 
 def test_a_worker_with_a_negative_prefetch_takes_only_overdue_runs(prefect: PrefectServer, tmp_path: Path) -> None:
     """A run becomes the worker's as many seconds after its time as was asked for, and is then executed."""
-    (tmp_path / "greet.py").write_text("from prefect import flow\n\n\n@flow\ndef greet() -> None:\n    pass\n")
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "greet.py").write_text("from prefect import flow\n\n\n@flow\ndef greet() -> None:\n    pass\n")
     with (
         prefect.client() as client,
         worker(tmp_path, prefect, "late", query_seconds=0.5, prefetch_seconds=-OVERDUE_SECONDS),
     ):
         flow = client.post("flows/", json={"name": "greet"}).json()["id"]
         wanted = {"name": "late", "flow_id": flow, "work_pool_name": "late", "entrypoint": "greet.py:greet"}
-        deployment = client.post("deployments/", json=wanted | {"path": str(tmp_path)}).json()["id"]
+        deployment = client.post("deployments/", json=wanted | {"path": str(code)}).json()["id"]
         due = datetime.now(UTC) + timedelta(seconds=1)
         state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due.isoformat()}}
         run = client.post(f"deployments/{deployment}/create_flow_run", json={"state": state}).json()["id"]

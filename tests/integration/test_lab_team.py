@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from infra.lab.githost import GitHost, git_host
-from infra.lab.postgres import Postgres, postgres
+from infra.lab.postgres import Postgres
 from infra.lab.shop_code import Handle, load
 from infra.lab.team import Team
 from tests.integration.plain_git import git, rest
@@ -35,17 +35,11 @@ def _bare(host: GitHost, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return host.bare("acme/shop")
 
 
-@pytest.fixture(name="server", scope="module")
-def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with postgres(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
-
-
 @pytest.fixture(name="db")
-def _db(server: Postgres, request: pytest.FixtureRequest) -> Iterator[Db]:
+def _db(database: Postgres, request: pytest.FixtureRequest) -> Iterator[Db]:
     name = f"shop_{abs(hash(request.node.name))}"
-    server.create_database(name)
-    with psycopg.connect(server.dsn(name)) as db:
+    database.create_database(name)
+    with psycopg.connect(database.dsn(name)) as db:
         yield db
 
 

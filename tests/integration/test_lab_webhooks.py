@@ -9,18 +9,12 @@ from typing import Any
 
 import pytest
 
-from infra.lab.githost import GitHost, git_host
+from infra.lab.githost import GitHost
 from infra.lab.process import wait_until
 from infra.lab.sink import Sink, sink
 from tests.integration.plain_git import commit, git, new_clone, rest
 
 SECRET = "whisper"
-
-
-@pytest.fixture(name="host", scope="module")
-def _host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHost]:
-    with git_host(tmp_path_factory.mktemp("githost")) as host:
-        yield host
 
 
 @pytest.fixture(name="ear")
@@ -34,11 +28,6 @@ def _clone(host: GitHost, name: str, ear: Sink, tmp_path: Path) -> Path:
     clone = new_clone(host, name, tmp_path / "clone")
     host.add_webhook(name, f"{ear.url}/hook", SECRET)
     return clone
-
-
-@pytest.fixture(name="name")
-def _name(request: pytest.FixtureRequest) -> str:
-    return f"acme/{request.node.name.replace('_', '-')[:60]}"
 
 
 def _heard(ear: Sink, number: int) -> list[dict[str, Any]]:

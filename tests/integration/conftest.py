@@ -1,0 +1,40 @@
+"""Servers that the tests of many files share: one of each for the whole session.
+
+A test that kills a server brings it back. Files whose names would meet (all ship `acme/shop`), or which take a
+whole control plane down, have their own under the same name.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from infra.lab.githost import GitHost, git_host
+from infra.lab.kubernetes import Cluster, control_plane
+from infra.lab.postgres import Postgres, postgres
+
+
+@pytest.fixture(name="cluster", scope="session")
+def _cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A control plane: a test gives its Deployments a name of their own."""
+    with control_plane(tmp_path_factory.mktemp("kubernetes")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(name="host", scope="session")
+def _host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHost]:
+    """A Git host: a test takes the repository `name`."""
+    with git_host(tmp_path_factory.mktemp("githost")) as host:
+        yield host
+
+
+@pytest.fixture(name="name")
+def _name(request: pytest.FixtureRequest) -> str:
+    """A repository's name that is this test's own."""
+    return f"acme/{request.node.name.replace('_', '-')[:60]}"
+
+
+@pytest.fixture(name="database", scope="session")
+def _database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL: a test makes databases of its own."""
+    with postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server

@@ -1,0 +1,299 @@
+"""The revert on a real Git host; plain git in a fresh clone is the witness."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import pytest
+from prefect.logging import disable_run_logger
+
+from infra.lab.githost import GitHost, git_host
+from infra.lab.process import free_port
+from infra.lab.team import Team
+from recovery.catalog import Service
+from recovery.errors import Refused, Unavailable
+from recovery.incidents import Cause
+from recovery.releases import Release
+from recovery.reverts import RevertPlan, plan_revert
+from recovery.versions import parse_version
+from tasks.git import preview_revert, prove_revert, push_revert, read_history, sync_develop
+from tests.integration.plain_git import commit, git
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+CAUSE = Cause(sentence="checkout fails", seen_at=NOW)
+RELEASES = [Release(n, tag, tag, "", False, False, NOW) for n, tag in enumerate(("v1.0.0", "v1.1.0", "v1.2.0"))]
+CASES = count(1)
+
+
+@pytest.fixture(name="host", scope="module")
+def _host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHost]:
+    with git_host(tmp_path_factory.mktemp("githost")) as host:
+        team = Team(host, directory=tmp_path_factory.mktemp("team"))
+        team.start()
+        team.release("v1.1.0")
+        team.release("v1.2.0")
+        yield host
+
+
+@pytest.fixture(name="service")
+def _service(host: GitHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """A repository of the test's own, as the team left the shop's."""
+    repository = f"acme/case{next(CASES)}"
+    host.create_repository(repository)
+    shutil.copytree(host.bare("acme/shop"), host.bare(repository), dirs_exist_ok=True)
+    monkeypatch.setenv("RIPCORD_GITHUB_API_URL", host.api_url)
+    monkeypatch.setenv("RIPCORD_GITHUB_GIT_URL", host.url)
+    monkeypatch.setenv("RIPCORD_GITHUB_TOKEN", host.token("ripcord"))
+    monkeypatch.setenv("RIPCORD_PATIENCE", "0.01")
+    with disable_run_logger():
+        yield Service(name="shop", namespace="acme", repository=repository)
+
+
+def planned(service: Service) -> RevertPlan:
+    """The plan for v1.2.0, from what the host says now."""
+    return plan_revert(service, parse_version("v1.2.0"), read_history.fn(service, "v1.2.0"), RELEASES, CAUSE)
+
+
+def refs(host: GitHost, service: Service) -> str:
+    """Every ref on the host's disk."""
+    return git("for-each-ref", "--format=%(refname) %(objectname)", at=host.bare(service.repository))
+
+
+def clone(host: GitHost, service: Service, directory: Path, branch: str = "main") -> Path:
+    """A fresh clone, as a person makes it."""
+    url = host.clone_url(service.repository)
+    place = directory / f"clone{next(CASES)}"
+    git("clone", "--quiet", "--branch", branch, url, str(place), at=directory, token=host.token("team"))
+    return place
+
+
+def push(host: GitHost, service: Service, directory: Path, name: str, branch: str = "main") -> str:
+    """Later work of the team on one file."""
+    place = clone(host, service, directory, branch)
+    made = commit(place, name, "later = True\n")
+    git("push", "--quiet", "origin", branch, at=place, token=host.token("team"))
+    return made
+
+
+def test_the_patch_release_is_the_stable_one_byte_for_byte(host: GitHost, service: Service, tmp_path: Path) -> None:
+    """One commit on main and an annotated tag, both with the faulty release's name on them; the faulty tag stays."""
+    plan = planned(service)
+    pushed = push_revert.fn(plan)
+
+    seen = clone(host, service, tmp_path)
+    assert pushed.tag == "v1.2.1"
+    assert git("rev-parse", "v1.2.1^{tree}", at=seen) == git("rev-parse", "v1.1.0^{tree}", at=seen)
+    assert git("cat-file", "-t", "v1.2.1", at=seen) == "tag"
+    assert git("rev-parse", "v1.2.0^{commit}", at=seen) == plan.faulty_commit
+    assert git("log", "-1", "--format=%P", "origin/main", at=seen) == plan.faulty_commit
+    trailers = git("log", "-1", "--format=%(trailers:only)", "v1.2.1", at=seen).splitlines()
+    assert trailers[0] == f"Reverts-Release: v1.2.0 {plan.faulty_commit}"
+    assert trailers[1] == f"Restores-Release: v1.1.0 {git('rev-parse', 'v1.1.0^{commit}', at=seen)}"
+    git("fsck", "--strict", at=host.bare(service.repository))
+
+
+def test_the_proof_holds_when_anybody_runs_it(host: GitHost, service: Service, tmp_path: Path) -> None:
+    """Each command of the proof prints in a fresh clone what the proof says."""
+    plan = planned(service)
+    proof = prove_revert.fn(plan, push_revert.fn(plan))
+
+    seen = clone(host, service, tmp_path)
+    assert len(proof.lines) == 6
+    for command, printed in proof.lines:
+        assert git(*command.split()[1:], at=seen) == printed
+
+
+def test_the_second_call_changes_nothing(host: GitHost, service: Service) -> None:
+    """It finds the first one's commit, says so, and every ref stays."""
+    plan = planned(service)
+    first = push_revert.fn(plan)
+    before = refs(host, service)
+
+    second = push_revert.fn(plan)
+
+    assert second.said.startswith("skipped: v1.2.0 was already taken out as v1.2.1")
+    assert (second.commit, second.tag) == (first.commit, first.tag)
+    assert refs(host, service) == before
+    assert planned(service).done_as == "v1.2.1"
+
+
+def test_rehearsing_changes_nothing(host: GitHost, service: Service) -> None:
+    """Planning and previewing leave every ref as it was."""
+    before = refs(host, service)
+
+    assert "tagged v1.2.1" in preview_revert.fn(planned(service))
+    assert refs(host, service) == before
+
+
+def test_later_work_that_touches_other_files_is_kept(host: GitHost, service: Service, tmp_path: Path) -> None:
+    """The result is the stable tree and the later file, nothing else."""
+    push(host, service, tmp_path, "later.py")
+    plan = planned(service)
+    prove_revert.fn(plan, push_revert.fn(plan))
+
+    seen = clone(host, service, tmp_path)
+    assert git("diff", "--name-status", "v1.1.0", "v1.2.1", at=seen) == "A\tlater.py"
+    assert [kept.title for kept in plan.kept] == ["Write later.py"]
+
+
+def test_work_that_comes_after_the_plan_is_kept_too(host: GitHost, service: Service, tmp_path: Path) -> None:
+    """The plan is made, main moves, and the push builds on what is there."""
+    plan = planned(service)
+    moved = push(host, service, tmp_path, "meanwhile.py")
+
+    assert push_revert.fn(plan).parent == moved
+    assert git("show", "v1.2.1:meanwhile.py", at=clone(host, service, tmp_path)) == "later = True"
+
+
+def test_later_work_on_the_same_lines_is_refused(host: GitHost, service: Service, tmp_path: Path) -> None:
+    """The refusal names the file, before and in the push, and every ref stays."""
+    changed = git("diff", "--name-only", "--diff-filter=M", "v1.1.0", "v1.2.0", "--", "shop",
+                  at=host.bare(service.repository)).splitlines()[0]  # fmt: skip
+    push(host, service, tmp_path, changed)
+    plan, before = planned(service), refs(host, service)
+
+    for act in (preview_revert.fn, push_revert.fn):
+        with pytest.raises(Refused, match=changed):
+            act(plan)
+    assert refs(host, service) == before
+
+
+def test_a_patch_number_taken_meanwhile_is_left_alone(host: GitHost, service: Service, tmp_path: Path) -> None:
+    """Somebody tagged v1.2.1 after the plan was made: ours becomes v1.2.2, theirs stays."""
+    plan = planned(service)
+    seen = clone(host, service, tmp_path)
+    git("tag", "v1.2.1", "v1.1.0^{commit}", at=seen)
+    git("push", "--quiet", "origin", "refs/tags/v1.2.1", at=seen, token=host.token("team"))
+
+    assert push_revert.fn(plan).tag == "v1.2.2"
+    there = host.bare(service.repository)
+    assert git("rev-parse", "v1.2.1", at=there) == plan.stable_commit
+
+
+def test_pushes_at_the_same_time_leave_one_commit_and_one_tag(host: GitHost, service: Service) -> None:
+    """Three processes that do not know of each other agree on the result."""
+    plan = planned(service)
+    tags = git("tag", at=host.bare(service.repository)).splitlines()
+
+    with ThreadPoolExecutor(3) as pool:
+        done = list(pool.map(push_revert.fn, [plan] * 3))
+
+    there = host.bare(service.repository)
+    assert len({pushed.commit for pushed in done}) == 1
+    assert git("rev-list", "--count", f"{plan.faulty_commit}..main", at=there) == "1"
+    assert git("tag", at=there).splitlines() == sorted([*tags, "v1.2.1"])
+
+
+def test_the_same_plan_gives_the_same_objects(host: GitHost, service: Service) -> None:
+    """Made once more on a host that lost everything, commit and tag carry the same ids."""
+    plan, before = planned(service), host.bare(service.repository)
+    push_revert.fn(plan)
+    first = refs(host, service)
+    git("update-ref", "-d", "refs/tags/v1.2.1", at=before)
+    git("update-ref", "refs/heads/main", plan.faulty_commit, at=before)
+
+    push_revert.fn(plan)
+
+    assert refs(host, service) == first
+
+
+def test_develop_without_work_of_its_own_is_fast_forwarded(host: GitHost, service: Service) -> None:
+    """Develop becomes main's commit, and a second time nothing happens."""
+    plan = planned(service)
+    pushed = push_revert.fn(plan)
+
+    assert sync_develop.fn(service, plan, pushed).startswith("fast-forwarded v1.2.1 into develop")
+    assert git("rev-parse", "develop", at=host.bare(service.repository)) == pushed.commit
+    assert sync_develop.fn(service, plan, pushed) == "skipped: develop already contains v1.2.1"
+
+
+def test_develop_with_work_of_its_own_gets_a_real_merge(host: GitHost, service: Service, tmp_path: Path) -> None:
+    """Two parents, develop's first; its own work stays and the faulty release goes."""
+    own = push(host, service, tmp_path, "next.py", "develop")
+    plan = planned(service)
+    pushed = push_revert.fn(plan)
+
+    assert sync_develop.fn(service, plan, pushed).startswith("merged v1.2.1 into develop")
+    there = host.bare(service.repository)
+    assert git("log", "-1", "--format=%P", "develop", at=there) == f"{own} {pushed.commit}"
+    assert git("diff", "--name-status", "v1.1.0", "develop", at=there) == "A\tnext.py"
+
+
+def test_develop_that_conflicts_is_left_to_people(host: GitHost, service: Service, tmp_path: Path) -> None:
+    """The refusal names the file, and develop stays."""
+    changed = git("diff", "--name-only", "--diff-filter=M", "v1.1.0", "v1.2.0", "--", "shop",
+                  at=host.bare(service.repository)).splitlines()[0]  # fmt: skip
+    own = push(host, service, tmp_path, changed, "develop")
+    plan = planned(service)
+    pushed = push_revert.fn(plan)
+
+    with pytest.raises(Refused, match=changed):
+        sync_develop.fn(service, plan, pushed)
+    assert git("rev-parse", "develop", at=host.bare(service.repository)) == own
+
+
+def test_a_host_that_declines_the_push_is_refused(host: GitHost, service: Service) -> None:
+    """Trying again would not help: a person must let us, and every ref stays."""
+    plan, before = planned(service), refs(host, service)
+    hook = host.bare(service.repository) / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+
+    with pytest.raises(Refused, match="does not let us push to main"):
+        push_revert.fn(plan)
+    assert refs(host, service) == before
+
+
+def test_a_wrong_token_is_refused_and_never_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence names the setting; the token stands nowhere in it."""
+    monkeypatch.setenv("RIPCORD_GITHUB_TOKEN", "ghp_wrong0123456789")
+
+    with pytest.raises(Refused, match="RIPCORD_GITHUB_TOKEN") as refused:
+        read_history.fn(service, "v1.2.0")
+    assert "ghp_wrong" not in str(refused.value)
+
+
+def test_a_host_that_is_down_is_tried_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer is Unavailable, also where the address happens to read like a refusal."""
+    monkeypatch.setenv("RIPCORD_GITHUB_GIT_URL", f"http://127.0.0.1:{free_port()}")
+
+    for repository in (service.repository, "acme/shop403"):
+        with pytest.raises(Unavailable, match="git fetch"):
+            read_history.fn(service.model_copy(update={"repository": repository}), "v1.2.0")
+
+
+def test_a_hostile_environment_changes_nothing(
+    host: GitHost, service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Git variables of the shell we were started from reach none of our git calls."""
+    plan = planned(service)
+    hostile = {
+        "GIT_DIR": "/nonexistent", "GIT_WORK_TREE": "/nonexistent", "GIT_INDEX_FILE": "/nonexistent",
+        "GIT_OBJECT_DIRECTORY": "/nonexistent", "GIT_ASKPASS": "/bin/false", "GIT_AUTHOR_NAME": "Mallory",
+        "GIT_COMMITTER_DATE": "2001-01-01T00:00:00Z", "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "http.proxy",
+        "GIT_CONFIG_VALUE_0": "http://127.0.0.1:1", "GIT_CONFIG_PARAMETERS": "'http.proxy=http://127.0.0.1:1'",
+    }  # fmt: skip
+    with monkeypatch.context() as shell:
+        for name, value in hostile.items():
+            shell.setenv(name, value)
+        pushed = push_revert.fn(plan)
+
+    seen = clone(host, service, tmp_path)
+    assert git("log", "-1", "--format=%an %ct", "v1.2.1", at=seen) == f"ripcord {NOW.timestamp():.0f}"
+    assert git("rev-parse", "v1.2.1^{commit}", at=seen) == pushed.commit
+
+
+def test_nothing_is_left_on_the_disk(service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither after a success nor after a refusal."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    plan = planned(service)
+    push_revert.fn(plan)
+    with pytest.raises(Refused, match="no tag v9"):
+        read_history.fn(service, "v9.0.0")
+
+    assert list(tmp_path.iterdir()) == []

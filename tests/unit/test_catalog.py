@@ -1,0 +1,80 @@
+"""The catalogue: what a mistake in it is called, and what follows when nothing is said."""
+
+from pathlib import Path
+
+import pytest
+
+from recovery.catalog import Limits, Probe, Service, parse_catalogue
+from recovery.errors import Refused
+
+SHOP = "services: [{{name: shop, namespace: acme, repository: acme/shop, {more}}}]"
+
+
+@pytest.mark.parametrize(
+    ("more", "nearest"),
+    [
+        ("limits: {avialability: 0.99}", "availability"),
+        ("limits: {minimum_request: 10}", "minimum_requests"),
+        ("deploymnet: web", "deployment"),
+        ("probes: [{base_ulr: http://x, steps: []}]", "base_url"),
+        ("probes: [{base_url: http://x, steps: [{paht: /}]}]", "path"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_nearest_of_its_place(more: str, nearest: str) -> None:
+    """At each level of the file."""
+    with pytest.raises(Refused, match=f"did you mean '{nearest}'"):
+        parse_catalogue(SHOP.format(more=more))
+
+
+def test_a_key_near_nothing_is_answered_with_those_there_are() -> None:
+    """Of a step: method, path, body."""
+    with pytest.raises(Refused, match="known are method, path, body"):
+        parse_catalogue(SHOP.format(more="probes: [{base_url: http://x, steps: [{path: /, zzzz: 1}]}]"))
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    """Nobody mends a file one sentence at a time."""
+    with pytest.raises(Refused) as refused:
+        parse_catalogue(SHOP.format(more="watch: soon, limits: {errors: 0}"))
+
+    assert "services.0.watch" in str(refused.value)
+    assert "services.0.limits.errors" in str(refused.value)
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1, 1.1])
+def test_a_limit_is_a_share_between_none_and_all(share: float) -> None:
+    """A limit of 0 or 1 would blame everything or nothing."""
+    with pytest.raises(Refused, match=r"services\.0\.limits\.availability"):
+        parse_catalogue(SHOP.format(more=f"limits: {{availability: {share}}}"))
+
+
+@pytest.mark.parametrize("branch", ["--force", "-x", "a b", "", "$(id)"])
+def test_a_branch_cannot_be_an_option_of_git(branch: str) -> None:
+    """It begins with a letter or digit, and holds nothing that a shell reads."""
+    with pytest.raises(Refused, match=r"services\.0\.main"):
+        parse_catalogue(SHOP.format(more=f"main: {branch!r}"))
+
+
+def test_a_service_that_is_not_there_is_answered_with_those_that_are() -> None:
+    """The way out stands in the sentence."""
+    with pytest.raises(Refused, match="no service 'shp' in the catalogue: it has shop"):
+        parse_catalogue(SHOP.format(more="")).service("shp")
+
+
+def test_deployment_and_container_are_called_as_the_service_unless_named() -> None:
+    """A convention, and its exception."""
+    shop = parse_catalogue(SHOP.format(more="")).service("shop")
+    named = parse_catalogue(SHOP.format(more="deployment: web, container: app")).service("shop")
+
+    assert (shop.workload, shop.image_container) == ("shop", "shop")
+    assert (named.workload, named.image_container) == ("web", "app")
+
+
+def test_the_catalogue_that_is_shipped_is_valid() -> None:
+    """And every key of it carries a description."""
+    text = (Path(__file__).parents[2] / "deployments" / "services.yaml").read_text()
+
+    assert parse_catalogue(text).services
+    for model in (Limits, Probe, Service):
+        undescribed = {key for key, field in model.model_fields.items() if not field.description}
+        assert undescribed <= {"name", "limits", "probes"}
