@@ -132,7 +132,7 @@ def test_both_listen_on_this_machine_only(prefect: PrefectServer, database: Post
 
 
 def test_nothing_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
-    """kill -9 of the process that runs all four servers ends them and whatever they have started."""
+    """kill -9 of the process that runs all four servers ends them with their children; the next lab takes the data."""
     script = (
         "import signal, sys; from pathlib import Path\n"
         "from infra.lab.alertmanager import alertmanager; from infra.lab.postgres import postgres\n"
@@ -141,18 +141,21 @@ def test_nothing_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
         "with postgres(place) as a, prefect_server(place, a) as b, prometheus(place, {}, None) as c:\n"
         "    with alertmanager(place, 'http://127.0.0.1:9', 'x') as d:\n"
         "        pids = [s.process.pid for s in (a, b, c, d)] + [s.process.leash.pid for s in (a, b, c, d)]\n"
-        "        print(*pids, flush=True); signal.pause()\n"
+        "        print(a.data, *pids, flush=True); signal.pause()\n"
     )
     argv = [sys.executable, "-c", script, str(tmp_path)]
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
-        pids = [int(word) for word in parent.stdout.readline().split()]
+        data, *words = parent.stdout.readline().split()
+        pids = [int(word) for word in words]
         everybody = {*pids, *(child for pid in pids for child in children(pid))}
         parent.send_signal(signal.SIGKILL)
 
     assert len(pids) == 8
     assert len(everybody) > 8, "PostgreSQL has processes of its own"
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in everybody), what="the end", seconds=15)
+    with postgres(tmp_path / "next"):
+        assert Path(data).is_relative_to(tmp_path) or not Path(data).exists()
 
 
 def psql(server: Postgres, database: str, statement: str) -> str:

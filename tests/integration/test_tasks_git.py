@@ -15,12 +15,14 @@ from infra.lab.githost import GitHost, git_host
 from infra.lab.process import free_port
 from infra.lab.team import Team
 from recovery.catalog import Service
-from recovery.errors import Refused, Unavailable
+from recovery.errors import Incomplete, Refused, Unavailable
 from recovery.incidents import Cause
 from recovery.releases import Release
 from recovery.reverts import RevertPlan, plan_revert
 from recovery.versions import parse_version
 from tasks.git import preview_revert, prove_revert, push_revert, read_history, sync_develop
+from tasks.git.plumbing import Repository
+from tasks.git.revert import commit_revert
 from tests.integration.plain_git import commit, git
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -297,3 +299,92 @@ def test_nothing_is_left_on_the_disk(service: Service, monkeypatch: pytest.Monke
         read_history.fn(service, "v9.0.0")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_main_that_moves_while_we_push_is_not_overwritten(
+    host: GitHost, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit that wins the race becomes our parent and stays in the tree."""
+    rivals: list[str] = []
+
+    def after_a_rival(bare: Repository, plan: RevertPlan, parent: str, tree: str) -> str:
+        rivals.extend([] if rivals else [push(host, service, tmp_path, "rival")])
+        return commit_revert(bare, plan, parent, tree)
+
+    monkeypatch.setattr("tasks.git.commit_revert", after_a_rival)
+
+    pushed = push_revert.fn(planned(service))
+
+    bare = host.bare(service.repository)
+    assert git("rev-parse", "v1.2.1^{commit}^@", at=bare).split() == rivals == [pushed.parent]
+    assert git("diff", "--name-only", "v1.1.0", "v1.2.1", at=bare) == "rival"
+
+
+def test_a_main_that_never_rests_is_given_up(
+    host: GitHost, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After five lost races it is Refused with the way out; the rivals' work stays and no tag is left."""
+    rivals: list[str] = []
+
+    def after_a_rival(bare: Repository, plan: RevertPlan, parent: str, tree: str) -> str:
+        rivals.append(push(host, service, tmp_path, f"rival-{len(rivals)}"))
+        return commit_revert(bare, plan, parent, tree)
+
+    monkeypatch.setattr("tasks.git.commit_revert", after_a_rival)
+    plan = planned(service)
+
+    with pytest.raises(Refused, match="moved 5 times while we pushed: freeze merges and retry"):
+        push_revert.fn(plan)
+    bare = host.bare(service.repository)
+    assert git("rev-list", "--reverse", "main", "--not", "v1.2.0", at=bare).split() == rivals
+    assert git("tag", "--list", "v1.2.*", at=bare) == "v1.2.0"
+
+
+def test_a_token_that_may_only_read_is_refused(
+    host: GitHost, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trying again would not help, and every ref stays."""
+    monkeypatch.setenv("RIPCORD_GITHUB_TOKEN", host.token("reader", write=False))
+    plan, before = planned(service), refs(host, service)
+
+    with pytest.raises(Refused, match="check RIPCORD_GITHUB_TOKEN and its permissions"):
+        push_revert.fn(plan)
+    assert refs(host, service) == before
+
+
+def test_a_branch_that_is_not_there_is_refused(service: Service) -> None:
+    """A wrong name in the catalogue is no outage, and the sentence says where to mend it."""
+    with pytest.raises(Refused, match="has no branch trunk: set `main` of the service in the catalogue"):
+        read_history.fn(service.model_copy(update={"main": "trunk"}), "v1.2.0")
+
+
+def test_a_patch_that_somebody_moved_is_not_proved(host: GitHost, service: Service) -> None:
+    """The proof reads the remote afresh, and names what does not hold and what was done before."""
+    plan = planned(service)
+    pushed = push_revert.fn(plan)
+    git("update-ref", "refs/tags/v1.2.1", "v1.2.0^{commit}", at=host.bare(service.repository))
+
+    with pytest.raises(Incomplete, match=r"does not hold that v1\.2\.1 is .*done before: pushed"):
+        prove_revert.fn(plan, pushed)
+
+
+def test_the_token_is_in_no_argument_and_no_configuration(
+    host: GitHost, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What git and the programs it starts are called with, and what it keeps, never holds the token."""
+    log, spy = tmp_path / "log", tmp_path / "bin" / "git"
+    spy.parent.mkdir()
+    spy.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$@" >>{log}\nGIT_TRACE={log} {shutil.which("git")} "$@"\nstatus=$?\n'
+        f'cat "${{1#--git-dir=}}/config" >>{log} 2>&1\nexit $status\n'
+    )
+    spy.chmod(0o755)
+    plan = planned(service)
+    with monkeypatch.context() as shell:
+        shell.setenv("PATH", str(spy.parent), prepend=":")
+        push_revert.fn(plan)
+
+    seen = log.read_text()
+    assert "git-remote-http" in seen
+    assert '[remote "origin"]' in seen
+    assert host.token("ripcord") not in seen
