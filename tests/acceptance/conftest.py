@@ -1,4 +1,4 @@
-"""One whole world for all acceptance tests: a shop that will fail, a search that will not, and quiet services."""
+"""One whole world for all acceptance tests: a shop that will fail, a search that will not, a depot for other trials."""
 
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +15,6 @@ QUIET = tuple(f"case{number}" for number in range(12))
 def _lab() -> Iterator[World]:
     directory = Path(tempfile.mkdtemp(prefix="ripcord-world-"))
     directory.chmod(0o755)  # PostgreSQL's ordinary user passes through
-    pace = Pace(watch="75s", customers_per_second=8.0, customers_seconds=1800)
-    with world(directory, faulty=("shop",), healthy=("search",), quiet=QUIET, pace=pace) as lab:
+    pace = Pace(watch="75s", customers_per_second=7.0, customers_seconds=1800)
+    with world(directory, faulty=("shop",), healthy=("search", "depot"), quiet=QUIET, pace=pace) as lab:
         yield lab

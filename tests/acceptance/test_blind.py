@@ -17,26 +17,25 @@ def verdict(lab: World, key: str) -> str:
 
 def test_blind_people_told_nothing_touched_and_then_it_goes_on(lab: World) -> None:
     """Minutes without Prometheus: one message, no certificate, no revert, and sight afterwards."""
-    set_watch(lab, "search", "30m")
-    lab.teams["search"].commit_on("develop", {"NOTES.md": "Faster search.\n"}, "Make the search faster")
-    lab.teams["search"].release("v1.3.0")
-    lab.pipeline.wait_for("acme/search", "v1.3.0")
-    key = "verdict-search-v1-3-0"
+    set_watch(lab, "depot", "30m")
+    lab.teams["depot"].release("v1.1.0")
+    lab.pipeline.wait_for("acme/depot", "v1.1.0")
+    key = "verdict-depot-v1-1-0"
     wait_until(lambda: ": watch" in verdict(lab, key), what="the watch", seconds=90, every=1)
-    before = (refs(lab, "search"), len(lab.runs("respond")))
+    before = (refs(lab, "depot"), len(lab.runs("respond")))
 
     lab.prometheus.stop()
     wait_until(lambda: ": blind" in verdict(lab, key), what="blindness", seconds=60, every=1)
-    wait_until(lambda: told(lab, "search v1.3.0: blind"), what="the message", seconds=130, every=1)
+    wait_until(lambda: told(lab, "depot v1.1.0: blind"), what="the message", seconds=130, every=1)
 
-    assert (refs(lab, "search"), len(lab.runs("respond"))) == before
-    assert standing(lab, "search", "v1.3.0") is None
-    assert lab.version_served("search") == "v1.3.0"
+    assert (refs(lab, "depot"), len(lab.runs("respond"))) == before
+    assert standing(lab, "depot", "v1.1.0") is None
+    assert lab.version_served("depot") == "v1.1.0"
 
     lab.prometheus.start()
     wait_until(lambda: ": watch" in verdict(lab, key), what="sight", seconds=240, every=1)
-    assert len(told(lab, "search v1.3.0: blind")) == 1
-    assert standing(lab, "search", "v1.3.0") is None
+    assert len(told(lab, "depot v1.1.0: blind")) == 1
+    assert standing(lab, "depot", "v1.1.0") is None
 
 
 def set_watch(lab: World, service: str, watch: str) -> None:

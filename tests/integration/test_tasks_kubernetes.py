@@ -1,7 +1,9 @@
 """The undo on a real control plane; kubectl is the witness."""
 
+import json
 from collections.abc import Iterator
 from itertools import count
+from typing import Any
 
 import pytest
 from prefect.logging import disable_run_logger
@@ -11,6 +13,7 @@ from recovery.catalog import Service
 from recovery.errors import Incomplete, Refused
 from recovery.rollouts import Stage, Standing, UndoPlan, plan_undo
 from tasks.kubernetes import mark_patch, mark_revision, patch_rollout, read_rollout, wait_until_settled
+from tasks.kubernetes.api import request
 from tests.integration.kubectl import deployment, read, roll_out, wait_for_rollout
 
 CASES = count(1)
@@ -141,3 +144,59 @@ def test_a_deployment_that_is_not_there_is_refused(shop: Service) -> None:
     """The sentence names the catalogue."""
     with pytest.raises(Refused, match="check name and namespace in the catalogue"):
         read_rollout.fn(shop.model_copy(update={"deployment": "nope"}))
+
+
+def test_a_rival_between_our_look_and_our_patch_is_not_overwritten(
+    cluster: Cluster, shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API server itself refuses the patch when the template is no longer the one that was looked at."""
+    plan = planned(shop)
+
+    def after_a_rival(method: str, path: str, *rest: Any) -> dict[str, Any]:
+        if method == "PATCH":
+            cluster.kubectl("apply", "-f", "-", input=deployment(shop.name, "v1.3.0", replicas=1))
+        return request(method, path, *rest)
+
+    monkeypatch.setattr("tasks.kubernetes.request", after_a_rival)
+
+    with pytest.raises(Refused, match=r"changed by somebody else meanwhile.*plan again"):
+        patch_rollout.fn(plan)
+    assert image(cluster, shop) == "v1.3.0"
+
+
+def test_fields_that_our_client_need_not_know_come_back(cluster: Cluster, shop: Service) -> None:
+    """The template returns bit by bit into its very ReplicaSet; a typed client would drop what is new to it."""
+    container = {
+        "name": shop.name,
+        "image": f"registry.lab/{shop.name}:v1.3.0",
+        "resizePolicy": [{"resourceName": "cpu", "restartPolicy": "NotRequired"}],
+    }
+    pod = {"spec": {"template": {"spec": {"hostUsers": False, "containers": [container]}}}}
+    cluster.kubectl("-n", "acme", "patch", "deployment", shop.name, "--type=merge", "-p", json.dumps(pod))
+    wait_for_rollout(cluster, shop.name)
+    mark_revision.fn(shop, "v1.3.0", Standing.HEALTHY, "watched for one hour")
+    good = read(cluster, "deployment", shop.name, ".spec.template")
+    roll_out(cluster, shop.name, "v1.4.0", replicas=1)
+    plan = plan_undo(read_rollout.fn(shop), "v1.4.0")
+
+    patch_rollout.fn(plan)
+    wait_for_rollout(cluster, shop.name)
+
+    assert '"hostUsers":false' in good
+    assert '"resizePolicy"' in good
+    assert json.loads(read(cluster, "deployment", shop.name, ".spec.template")) == json.loads(good)
+    assert read(cluster, "replicaset", plan.to_replica_set, ".status.readyReplicas") == "1"
+
+
+def test_the_undo_aims_right_while_the_controllers_stand_still(cluster: Cluster, shop: Service) -> None:
+    """The faulty version has no revision yet; kubectl's "the one before" would be another one."""
+    cluster.pause_controllers()
+    try:
+        cluster.kubectl("apply", "-f", "-", input=deployment(shop.name, "v1.3.0", replicas=1))
+        plan = plan_undo(read_rollout.fn(shop), "v1.3.0")
+        patch_rollout.fn(plan)
+    finally:
+        cluster.resume_controllers()
+
+    assert "serves v1.0.0" in wait_until_settled.fn(shop, plan.to_hash, "v1.0.0").reason
+    assert image(cluster, shop) == plan.to_version == "v1.0.0"
