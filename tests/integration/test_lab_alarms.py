@@ -22,7 +22,7 @@ from tests.integration.exporter import Exporter, exporter
 from tests.integration.kernel import cmdline, listening
 
 TOKEN = "only-alertmanager-knows"
-DETECTED_SECONDS = 40.0
+DETECTED_SECONDS = 60.0  # the rules wait 30 s; the rest is the machine
 
 
 @dataclass
@@ -66,7 +66,7 @@ def alarms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alarms]:
 
 
 def test_an_alarm_reaches_the_receiver_with_the_token(alarms: Alarms) -> None:
-    """A version that fails from its first request is told within 40 s, and the healthy one beside it is not."""
+    """A version that fails from its first request is told within a minute, and the healthy one beside it is not."""
     with customers(alarms.shop):
         began = time.monotonic()
         wait_until(lambda: alarms.receiver.calls, what="the call", seconds=DETECTED_SECONDS + 60, every=0.2)
