@@ -1,4 +1,4 @@
-# Everything runs from here; `make test` and `make demo` need nothing but git, Python 3.11+ and Go 1.26+.
+# Everything runs from here; `make test` and `make demo` need nothing but git, make, Python 3.11+ and Go 1.26+.
 .PHONY: setup check unit test torture bench demo up clean distclean
 .NOTPARALLEL:
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from deployments.claims import Claim, check_claims
 from deployments.timing import timeline
-from infra.lab.process import LabError, wait_until
+from infra.lab.process import DiskFull, LabError, wait_until
 from infra.lab.world import World, world
 from recovery.errors import Unavailable
 
@@ -33,8 +33,11 @@ def tell(*, stay: bool) -> int:
         console.print(f"[dim]{time.monotonic() - began:6.1f} s[/]  ", end="")
         console.print(sentence, style=style, markup=False)
 
-    directory = Path(tempfile.mkdtemp(prefix="ripcord-demo-"))
-    directory.chmod(0o755)
+    try:
+        directory = Path(tempfile.mkdtemp(prefix="ripcord-demo-"))
+        directory.chmod(0o755)
+    except OSError as error:
+        raise Unavailable(f"no directory for the lab: {error.strerror}; make room, or name another in TMPDIR") from None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     kept = False
     try:
@@ -49,6 +52,8 @@ def tell(*, stay: bool) -> int:
                 say("everything stays up; Ctrl-C ends it and leaves no process behind")
                 threading.Event().wait()
             return 1 if kept else 0
+    except DiskFull as error:
+        raise Unavailable(str(error)) from None
     except LabError as error:
         kept = True
         raise Unavailable(f"{error}\nthe logs are in {directory}") from None

@@ -9,6 +9,7 @@ from prefect import task
 from prefect.variables import Variable
 
 from recovery.errors import Unavailable
+from tasks.archive import keep
 from tasks.retry import ON_UNAVAILABLE, spoken
 from tasks.settings import read_settings
 
@@ -49,13 +50,8 @@ def _remembered(name: str) -> bool:
 
 
 def _write_file(identity: str, title: str, text: str) -> None:
-    directory = read_settings().archive / "messages"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        path = directory / f"{variable_of(identity)}.json"
-        path.write_text(json.dumps({"identity": identity, "title": title, "text": text}, indent=2) + "\n")
-    except OSError as error:
-        raise Unavailable(f"the archive {directory} cannot be written: {error.strerror}") from error
+    content = json.dumps({"identity": identity, "title": title, "text": text}, indent=2) + "\n"
+    keep(read_settings().archive / "messages" / f"{variable_of(identity)}.json", content.encode())
 
 
 def _send(url: str, identity: str, title: str, text: str) -> bool:

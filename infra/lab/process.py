@@ -27,6 +27,10 @@ class LabError(Exception):
     """The lab could not be set up or did not answer in time; the message carries the end of the log."""
 
 
+class DiskFull(LabError):
+    """There is no room for the lab: one sentence with the way out, and no log that could tell more."""
+
+
 @dataclass(frozen=True)
 class Process:
     """A running server: its own pid, its log, and the leash that outlives neither."""

@@ -27,6 +27,7 @@ from infra.lab.prefect import PrefectServer, prefect_server, worker
 from infra.lab.process import LabError, Process, accepts, free_port, run, wait_until
 from infra.lab.prometheus import Prometheus, prometheus
 from infra.lab.restart import Restartable
+from infra.lab.room import room
 from infra.lab.shop import Shop, shop
 from infra.lab.sink import Sink, sink
 from infra.lab.team import Team
@@ -117,11 +118,11 @@ def world(
 
     `faulty` services have a v1.2.0 whose checkout fails for a share of customers, `healthy` ones have not.
     `quiet` services are in the catalogue and known to the pipeline, and nothing more: neither team nor customers.
-    Raises LabError when a part does not come up; all logs are in `directory`.
+    Raises LabError when a part does not come up; all logs are in `directory`. Raises DiskFull when that is full.
     """
     services = (*faulty, *healthy)
     directory.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
+    with room(directory), ExitStack() as stack:
         here = _Starter(stack)
         say("starting PostgreSQL, the control plane, the Git host and the message sink")
         database, cluster, host, messages = here.together(

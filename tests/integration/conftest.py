@@ -11,6 +11,7 @@ import pytest
 from infra.lab.githost import GitHost, git_host
 from infra.lab.kubernetes import Cluster, control_plane
 from infra.lab.postgres import Postgres, postgres
+from tests.integration.shop_world import World, shop_world
 
 
 @pytest.fixture(name="cluster", scope="session")
@@ -38,3 +39,10 @@ def _database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A PostgreSQL: a test makes databases of its own."""
     with postgres(tmp_path_factory.mktemp("postgres")) as server:
         yield server
+
+
+@pytest.fixture(name="world", scope="session")
+def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A shop on servers of its own: a test deploys first what it wants served."""
+    with shop_world(tmp_path_factory.mktemp("shop")) as world:
+        yield world

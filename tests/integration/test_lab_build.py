@@ -1,12 +1,15 @@
-"""Servers are built once, by whoever comes first; a failure is a sentence."""
+"""Servers are built once, by whoever comes first, and kept while they are of use; a failure is a sentence."""
 
+import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from infra.lab.build import Module, go_build
+from infra.lab.build import go_build
+from infra.lab.modules import Module
 from infra.lab.process import LabError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,8 +17,10 @@ GREETER = 'package main\n\nimport "os"\n\nvar word = "hello"\n\nfunc main() { os
 CHILD = """
 import sys
 from pathlib import Path
-from infra.lab.build import Module, go_build
-print(go_build(Module("greeter", Path(sys.argv[1]), ("example.test/greeter",))))
+from infra.lab.build import go_build
+from infra.lab.modules import Module
+print(go_build(Module("greeter", Path(sys.argv[1]), ("example.test/greeter",))), flush=True)
+sys.stdin.read()
 """
 
 
@@ -54,12 +59,39 @@ def test_two_who_come_at_once_build_once(module: Module) -> None:
     """Of two processes one builds and the other waits for it; both get the same directory."""
     argv = [sys.executable, "-c", CHILD, str(module.source)]
     pipe = subprocess.PIPE
-    both = [subprocess.Popen(argv, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
+    both = [subprocess.Popen(argv, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(2)]
     answers, told = zip(*(each.communicate(timeout=120) for each in both), strict=True)
 
     assert len(set(answers)) == 1
     assert Path(answers[0].strip(), "greeter").is_file()
     assert "".join(told).count("greeter: built in") == 1
+
+
+def test_the_newest_two_are_kept_and_what_is_in_use(module: Module) -> None:
+    """A build prunes those of its name that were used before the last two, but none whose user lives."""
+
+    def old(number: int, name: str = "greeter") -> Path:
+        path = module.source.parent / "cache" / f"{name}-{number:016x}"
+        path.mkdir()
+        (path / "program").write_text("")
+        os.utime(path, (number, number))
+        return path
+
+    argv = [sys.executable, "-c", CHILD, str(module.source)]
+    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as user:
+        assert user.stdout is not None
+        used = Path(user.stdout.readline().strip())
+        os.utime(used, (1, 1))
+        unused, recent, other = old(2), old(3), old(1, "greeter-of-others")
+
+        second = go_build(replace(module, tags=("second",)))
+        during = {path for path in (used, unused, recent, other, second) if path.is_dir()}
+
+    third = go_build(replace(module, tags=("third",)))
+
+    assert during == {used, recent, other, second}
+    assert {path for path in (used, unused, recent, other, second, third) if path.is_dir()} == {other, second, third}
+    assert not (third.parent / "greeter.making").exists()
 
 
 def test_a_failed_build_is_one_sentence(module: Module, tmp_path: Path) -> None:
