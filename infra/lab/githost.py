@@ -1,7 +1,6 @@
 """The team's Git host: a GitHub of its own on 127.0.0.1 (`infra/lab/github/`), killable like a real one."""
 
 import argparse
-import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import uvicorn
 from infra.lab.github.answers import now
 from infra.lab.github.application import application, memory, repositories
 from infra.lab.github.bare import Bare
+from infra.lab.github.desk import Desk
 from infra.lab.github.store import Store
 from infra.lab.process import Process, accepts, free_port, run, wait_until
 from infra.lab.restart import Restartable
@@ -30,8 +30,8 @@ _CONFIGURATION = {
 }
 
 
-class GitHost(Restartable):
-    """A running Git host. Repositories, users and webhooks are made here; all else goes over HTTP."""
+class GitHost(Restartable, Desk):
+    """A running Git host. Repositories, users and webhooks are made here; all else by HTTP or at the desk."""
 
     def __init__(self, directory: Path, port: int) -> None:
         """Prepare; `git_host` starts it."""
@@ -67,12 +67,9 @@ class GitHost(Restartable):
         """The address for git; the token travels as the password, with any user name."""
         return f"{self.url}/{full_name}.git"
 
-    def token(self, user: str, *, write: bool = True) -> str:
+    def token(self, user: str, *, write: bool = True, workflows: bool = True) -> str:
         """The token of a user, who is made on first sight; `write=False` then makes a reader."""
-        found = self._store.first("user", login=user)
-        if found is None:
-            found = self._store.add("user", login=user, token=f"ghp_{secrets.token_hex(18)}", write=write)
-        return str(found["token"])
+        return self._new_user(user, "ghp", write=write, workflows=workflows, account="User")
 
     def add_webhook(self, full_name: str, url: str, secret: str, events: Sequence[str] = EVENTS) -> None:
         """Have events of a repository sent to `url`, signed with `secret`; a second time replaces the secret."""

@@ -1,5 +1,6 @@
 """Answers and errors in GitHub's manner."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -19,12 +20,12 @@ class Answer:
 class ApiError(Exception):
     """An error as GitHub answers it; becomes the response."""
 
-    def __init__(self, status: int, message: str, errors: list[dict[str, str]] | None = None) -> None:
+    def __init__(self, status: int, message: str, errors: Sequence[dict[str, str] | str] | None = None) -> None:
         """Keep the status and the body."""
         super().__init__(message)
         body: dict[str, Any] = {"message": message}
         if errors is not None:
-            body["errors"] = errors
+            body["errors"] = list(errors)
         self.answer = Answer({**body, "documentation_url": DOCUMENTATION, "status": str(status)}, status)
 
 

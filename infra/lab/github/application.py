@@ -10,27 +10,51 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from infra.lab.github import commits, deployments, git_data, git_http, hooks, people, pulls, releases, statuses
+from infra.lab.github import (
+    assets,
+    branches,
+    checks,
+    commits,
+    conversations,
+    deployments,
+    git_data,
+    git_http,
+    graphql,
+    hooks,
+    merging,
+    people,
+    pulls,
+    refs,
+    releases,
+    runs,
+    statuses,
+)
 from infra.lab.github.answers import ApiError, not_found
 from infra.lab.github.courier import Courier
 from infra.lab.github.faults import Unreliable
 from infra.lab.github.people import person
 from infra.lab.github.platform import Platform
 from infra.lab.github.pushes import announce_push
-from infra.lab.github.rest import authenticate
+from infra.lab.github.rest import by_number
 from infra.lab.github.store import Store
+from infra.lab.github.tokens import authenticate, not_accessible
 
 # commits comes last: its `/commits/{ref:path}` would take what belongs to the others.
-_RESOURCES = (people, git_data, releases, statuses, pulls, deployments, hooks, commits)
+_RESOURCES = (
+    people, git_data, refs, releases, assets, statuses, checks, pulls, merging, conversations, deployments, hooks, runs,
+    branches, commits,
+)  # fmt: skip
 
 
 def application(directory: Path, url: str) -> ASGIApp:
     """GitHub at `url`, with its repositories and its memory in `directory`."""
     store = Store(memory(directory))
     platform = Platform(store, repositories(directory), url, Courier(store))
-    routes = [Route("/api/v3/user", _user), *(route for part in _RESOURCES for route in part.ROUTES)]
+    named = [route for part in _RESOURCES for route in part.ROUTES]
+    numbered = [by_number(route) for route in named]
+    others = [Route("/api/v3/user", _user), *assets.UPLOADS, *graphql.ROUTES, *git_http.ROUTES]
     inner = Starlette(
-        routes=[*routes, *git_http.ROUTES],
+        routes=[*named, *numbered, *others],
         lifespan=_lifespan,
         exception_handlers={404: _unknown},
     )
@@ -65,6 +89,8 @@ def _user(request: Request) -> Response:
     platform: Platform = request.app.state.platform
     try:
         user = authenticate(platform, request.headers.get("authorization"))
+        if user.get("account") == "Bot":
+            raise not_accessible(user)
     except ApiError as error:
         return JSONResponse(error.answer.body, error.answer.status)
     times = dict.fromkeys(("created_at", "updated_at"), "2024-01-01T00:00:00Z")

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,10 +55,11 @@ class Bare:
 
     path: Path
 
-    def git(self, *args: str, stdin: str | None = None) -> str:
+    def git(self, *args: str, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
         """Run git here and return what it said; raises GitError when it refuses."""
+        environment = clean_environment() | dict(env or {})
         done = subprocess.run(
-            ["git", *args], cwd=self.path, env=clean_environment(), input=stdin, capture_output=True, text=True
+            ["git", *args], cwd=self.path, env=environment, input=stdin, capture_output=True, text=True
         )
         if done.returncode:
             raise GitError(f"git {args[0]}: {done.stderr.strip()}")

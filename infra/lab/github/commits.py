@@ -1,4 +1,4 @@
-"""Commits, branches and what lies between two commits."""
+"""Commits, and what lies between two of them."""
 
 from pathlib import PurePosixPath
 from typing import Any
@@ -127,31 +127,7 @@ def _compare(call: Call) -> dict[str, Any]:
     }
 
 
-def _branch(call: Call) -> dict[str, Any]:
-    name = call.path["branch"]
-    sha = known(call.bare.refs(f"refs/heads/{name}").get(f"refs/heads/{name}"))
-    url = f"{call.base}/branches/{name}"
-    return {
-        "name": name,
-        "commit": commit_shape(call, call.bare.commit(sha)),
-        "_links": {"self": url, "html": f"{call.html}/tree/{name}"},
-        "protected": False,
-        "protection": {"enabled": False},
-        "protection_url": f"{url}/protection",
-    }
-
-
-def _branches(call: Call) -> Answer:
-    def shape(pair: tuple[str, str]) -> dict[str, Any]:
-        commit = {"sha": pair[1], "url": f"{call.base}/commits/{pair[1]}"}
-        return {"name": pair[0].removeprefix("refs/heads/"), "commit": commit, "protected": False}
-
-    return page_of(call, sorted(call.bare.refs("refs/heads/").items()), shape)
-
-
 ROUTES = [
-    route("GET", "/branches", _branches),
-    route("GET", "/branches/{branch:path}", _branch),
     route("GET", "/compare/{basehead:path}", _compare),
     route("GET", "/commits", _list),
     route("GET", "/commits/{ref:path}", _get),

@@ -17,6 +17,9 @@ PAUSES_SECONDS = (0.2, 1.0, 3.0, 6.0)
 TIMEOUT_SECONDS = 10.0
 """GitHub's own patience with a receiver."""
 
+ACTIONS = "github-actions[bot]"
+"""The user behind every Actions token."""
+
 
 class Courier:
     """Delivers from an outbox in the store, so that a restart loses nothing."""
@@ -29,7 +32,13 @@ class Courier:
         self._client = httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False)
 
     def announce(self, repository: str, event: str, payload: dict[str, Any]) -> None:
-        """Put one event into the outbox for every webhook of the repository."""
+        """Put one event into the outbox for every webhook of the repository; what Actions does, starts nothing.
+
+        GitHub documents that the events of an Actions token start no workflow. Here the webhooks' receivers stand
+        for the workflows.
+        """
+        if payload["sender"]["login"] == ACTIONS:
+            return
         for hook in self._store.all("webhook", repository):
             if event in hook["events"]:
                 delivery = self._store.add(

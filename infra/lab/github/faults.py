@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from infra.lab.github.limits import limited
 from infra.lab.github.store import Store
 
 
@@ -29,8 +30,13 @@ class Fault:
     status: int = 502
     """0 lets the call through after the delay."""
     delay_seconds: float = 0.0
+    """Before the effect, or with `after_effect` between the effect and its answer."""
     after_effect: bool = False
-    """The call has its effect, and only its answer is lost."""
+    """The call has its effect, and only its answer is lost (or, with status 0, late)."""
+    limit: str = ""
+    """`secondary` or `primary`: the call hits this rate limit; GitHub's status is 403, or 429."""
+    retry_seconds: int = 60
+    """What GitHub asks to wait: `retry-after`, or `x-ratelimit-reset`; 0 leaves `retry-after` out."""
 
     def fits(self, method: str, path: str) -> bool:
         """Answer whether a call is to go wrong."""
@@ -75,14 +81,26 @@ class Unreliable:
             await self._app(scope, receive, telling)
             return
         fault.times -= 1
+        if not fault.after_effect:
+            await asyncio.sleep(fault.delay_seconds)
+            await (self._broken(fault) if fault.status else self._app)(scope, receive, telling)
+            return
+        late: list[Message] = []
+        await self._app(scope, receive, _into(late))
         await asyncio.sleep(fault.delay_seconds)
-        if fault.after_effect or not fault.status:
-            await self._app(scope, receive, telling if not fault.status else _nowhere)
         if fault.status:
-            await _broken(fault)(scope, receive, telling)
+            await self._broken(fault)(scope, receive, telling)
+        for message in [] if fault.status else late:
+            await telling(message)
+
+    def _broken(self, fault: Fault) -> JSONResponse:
+        if fault.limit:
+            return limited(fault.limit, fault.status, fault.retry_seconds)
+        return JSONResponse({"message": "Server Error", "status": str(fault.status)}, fault.status)
 
     async def _put(self, request: Request) -> JSONResponse:
-        self._faults = [Fault(**fault) for fault in json.loads(await request.body())]
+        asked = json.loads(await request.body())
+        self._faults = [Fault(**({"status": 403} if fault.get("limit") else {}) | fault) for fault in asked]
         return JSONResponse([asdict(fault) for fault in self._faults])
 
     async def _show(self, request: Request) -> JSONResponse:
@@ -93,9 +111,10 @@ class Unreliable:
         return JSONResponse(seen)
 
 
-async def _nowhere(message: Message) -> None:
-    """Swallow the answer."""
+def _into(late: list[Message]) -> Send:
+    """Keep an answer instead of sending it."""
 
+    async def keep(message: Message) -> None:
+        late.append(message)
 
-def _broken(fault: Fault) -> JSONResponse:
-    return JSONResponse({"message": "Server Error", "status": str(fault.status)}, fault.status)
+    return keep

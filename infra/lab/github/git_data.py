@@ -1,14 +1,11 @@
-"""The Git database: refs, tag objects, commits."""
+"""The Git database: tag objects and commits; its refs are in `refs.py`."""
 
 from typing import Any
 
-from infra.lab.github.answers import Answer, ApiError
-from infra.lab.github.bare import REF, Commit, GitError, Signature
+from infra.lab.github.bare import Commit, Signature
 from infra.lab.github.people import node_id
-from infra.lab.github.pushes import announce_push
-from infra.lab.github.rest import Call, known, page_of, required, route
-
-UNSIGNED = {"verified": False, "reason": "unsigned", "signature": None, "payload": None, "verified_at": None}
+from infra.lab.github.rest import Call, known, route
+from infra.lab.github.signing import UNSIGNED, verification
 
 
 def signature(who: Signature) -> dict[str, str]:
@@ -28,49 +25,13 @@ def git_commit(call: Call, commit: Commit) -> dict[str, Any]:
         "tree": {"sha": commit.tree, "url": f"{call.base}/git/trees/{commit.tree}"},
         "message": commit.message,
         "parents": [parent_shape(call, parent, "/git/commits") for parent in commit.parents],
-        "verification": UNSIGNED,
+        "verification": verification(call.platform.store, call.bare, call.name, commit.sha),
     }
 
 
 def parent_shape(call: Call, sha: str, kind: str) -> dict[str, str]:
     """A parent of a commit."""
     return {"sha": sha, "url": f"{call.base}{kind}/{sha}", "html_url": f"{call.html}/commit/{sha}"}
-
-
-def _ref(call: Call, name: str, sha: str) -> dict[str, Any]:
-    kind = call.bare.kind(sha)
-    return {
-        "ref": name,
-        "node_id": node_id("Ref", name),
-        "url": f"{call.base}/git/{name}",
-        "object": {"type": kind, "sha": sha, "url": f"{call.base}/git/{kind}s/{sha}"},
-    }
-
-
-def _get_ref(call: Call) -> dict[str, Any]:
-    name = f"refs/{call.path['ref']}"
-    return _ref(call, name, known(call.bare.refs(name).get(name)))
-
-
-def _matching_refs(call: Call) -> Answer:
-    found = sorted(call.bare.refs(f"refs/{call.path['ref']}").items())
-    return page_of(call, found, lambda pair: _ref(call, *pair))
-
-
-def _create_ref(call: Call) -> Answer:
-    required(call, "ref", "sha")
-    name, sha = call.body["ref"], call.body["sha"]
-    if not REF.fullmatch(name) or name.count("/") < 2:
-        raise ApiError(422, "Reference name must start with 'refs/' and have at least one more slash.")
-    if call.bare.kind(sha) is None:
-        raise ApiError(422, "Object does not exist")
-    try:
-        # The zero as the old value: only if the ref is not there yet, decided under Git's own lock.
-        call.bare.git("update-ref", "--end-of-options", name, sha, "0" * 40)
-    except GitError as error:
-        raise ApiError(422, "Reference already exists") from error
-    announce_push(call.platform, call.name, call.user["login"])
-    return Answer(_ref(call, name, sha), 201)
 
 
 def _get_tag(call: Call) -> dict[str, Any]:
@@ -105,10 +66,6 @@ def _get_commit(call: Call) -> dict[str, Any]:
 
 
 ROUTES = [
-    route("GET", "/git/ref/{ref:path}", _get_ref),
-    route("GET", "/git/refs/{ref:path}", _get_ref),
-    route("GET", "/git/matching-refs/{ref:path}", _matching_refs),
-    route("POST", "/git/refs", _create_ref),
     route("GET", "/git/tags/{sha}", _get_tag),
     route("GET", "/git/commits/{sha}", _get_commit),
 ]

@@ -1,7 +1,7 @@
 """Git's smart HTTP protocol: `git http-backend` behind a token, streaming both ways.
 
-Protections of branches belong into the bare repository's `hooks/` (`update`, one ref at a time, as GitHub
-declines them): http-backend runs the hooks and tells them the pusher as REMOTE_USER.
+Where rules could refuse a push, git asks `gate.py` about each ref; http-backend tells hooks the pusher as
+REMOTE_USER.
 """
 
 import asyncio
@@ -14,15 +14,18 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from infra.lab.github import gate
 from infra.lab.github.answers import ApiError
 from infra.lab.github.bare import clean_environment
 from infra.lab.github.platform import Platform
 from infra.lab.github.pushes import announce_push
-from infra.lab.github.rest import authenticate
+from infra.lab.github.renames import Renamed
+from infra.lab.github.rules import watched
+from infra.lab.github.tokens import authenticate
 
 _CHUNK = 1 << 16
 _PASSED_ON = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
@@ -39,6 +42,9 @@ class GitDoor:
             user = await run_in_threadpool(_admit, request)
         except ApiError as error:
             await _refuse(error)(scope, receive, send)
+            return
+        except Renamed as renamed:
+            await _elsewhere(request, renamed)(scope, receive, send)
             return
         await _serve(request, user, send)
 
@@ -67,6 +73,13 @@ def _refuse(error: ApiError) -> PlainTextResponse:
     headers = {"WWW-Authenticate": 'Basic realm="GitHub"'} if status == 401 else {}
     text = "Repository not found." if status == 404 else str(error)
     return PlainTextResponse(f"{text}\n", status, headers)
+
+
+def _elsewhere(request: Request, renamed: Renamed) -> Response:
+    """Git follows this in its first request, and then stays with the new address."""
+    platform: Platform = request.app.state.platform
+    path = f"{platform.url}/{renamed.full_name}.git/{request.path_params['rest']}"
+    return RedirectResponse(f"{path}?{request.url.query}" if request.url.query else path, 301)
 
 
 async def _serve(request: Request, user: str, send: Send) -> None:
@@ -116,7 +129,7 @@ def _start(head: bytes) -> dict[str, Any]:
 
 def _environment(platform: Platform, request: Request, user: str) -> dict[str, str]:
     passed_on = {_PASSED_ON[n]: v for n, v in request.headers.items() if n in _PASSED_ON}
-    return clean_environment() | passed_on | {
+    return clean_environment() | passed_on | _asking(platform, request, user) | {
         "GIT_PROJECT_ROOT": str(platform.repositories),
         "GIT_HTTP_EXPORT_ALL": "1",
         "PATH_INFO": request.url.path,
@@ -125,6 +138,15 @@ def _environment(platform: Platform, request: Request, user: str) -> dict[str, s
         "REMOTE_USER": user,
         "REMOTE_ADDR": "127.0.0.1",
     }  # fmt: skip
+
+
+def _asking(platform: Platform, request: Request, login: str) -> dict[str, str]:
+    name = f"{request.path_params['owner']}/{request.path_params['repo']}"
+    user = platform.store.first("user", login=login) or {}
+    if request.path_params["rest"] != "git-receive-pack" or not watched(platform.store, name, user):
+        return {}
+    gate.install(platform.bare(name).path)
+    return gate.environment(platform.store.file, name, f"{platform.url}/{name}")
 
 
 @cache

@@ -38,6 +38,9 @@ _ABSENT: dict[str, Any] = {
 }  # fmt: skip
 
 
+_MERGES = {"merge": "allow_merge_commit", "squash": "allow_squash_merge", "rebase": "allow_rebase_merge"}
+
+
 def node_id(kind: str, identity: object) -> str:
     """GitHub's opaque global id."""
     return base64.b64encode(f"{kind}:{identity}".encode()).decode()
@@ -55,7 +58,7 @@ def person(platform: Platform, login: str) -> dict[str, Any]:
         "gravatar_id": "",
         "url": url,
         "html_url": f"{platform.url}/{login}",
-        "type": "User" if user else "Organization",
+        "type": user.get("account", "User") if user else "Organization",
         "site_admin": False,
         **{f"{link}_url": f"{url}/{link}" for link in _USER_LINKS},
     }
@@ -82,7 +85,16 @@ def repository_shape(platform: Platform, repository: Document) -> dict[str, Any]
         "ssh_url": f"{html}.git",
         "svn_url": html,
         "default_branch": "main",
+        **{key: name in repository.get("merge_methods", _MERGES) for name, key in _MERGES.items()},
     }
+
+
+def label_shape(call: Call, name: str) -> dict[str, Any]:
+    """A label of a request."""
+    return {
+        "id": 1, "node_id": node_id("Label", name), "url": f"{call.base}/labels/{name}", "name": name,
+        "description": None, "color": "ededed", "default": False, "archived_at": None, "archived_by": None,
+    }  # fmt: skip
 
 
 def _get(call: Call) -> Answer:

@@ -6,6 +6,7 @@ from pathlib import Path
 from infra.lab.github.answers import not_found
 from infra.lab.github.bare import Bare
 from infra.lab.github.courier import Courier
+from infra.lab.github.renames import look_for
 from infra.lab.github.store import Document, Store
 
 
@@ -25,9 +26,10 @@ class Platform:
         return f"{self.url}/api/v3"
 
     def repository(self, full_name: str) -> Document:
-        """A repository by `owner/name`; raises the 404 that GitHub answers."""
+        """A repository by `owner/name`; raises the 404 that GitHub answers, or Renamed."""
         found = self.store.first("repository", full_name=full_name)
         if found is None:
+            look_for(self.store, full_name)
             raise not_found()
         return found
 

@@ -1,10 +1,11 @@
-"""Pull requests. A push that brings the head into the base merges one (`pushes.py`)."""
+"""Pull requests. `merging.py` merges one, and so does a push that brings the head into the base (`pushes.py`)."""
 
 from typing import Any
 
-from infra.lab.github.answers import Answer, invalid, now
-from infra.lab.github.commits import changed_files, merge_base, resolve
-from infra.lab.github.people import node_id, person, repository_shape
+from infra.lab.github.answers import Answer, invalid, not_found, now
+from infra.lab.github.commits import changed_files, commit_shape, merge_base, resolve
+from infra.lab.github.mergeability import judge
+from infra.lab.github.people import label_shape, node_id, person, repository_shape
 from infra.lab.github.rest import Call, known, page_of, required, route
 from infra.lab.github.store import Document
 
@@ -15,7 +16,7 @@ def _simple(call: Call, pull: Document) -> dict[str, Any]:
     html = f"{call.html}/pull/{number}"
     addresses = {
         "self": url, "html": html, "issue": issue, "comments": f"{issue}/comments",
-        "commits": f"{url}/commits", "statuses": f"{call.base}/statuses/{_head(call, pull)}",
+        "commits": f"{url}/commits", "statuses": f"{call.base}/statuses/{head_of(call, pull)}",
         "review_comments": f"{url}/comments", "review_comment": f"{call.base}/pulls/comments{{/number}}",
     }  # fmt: skip
     return {
@@ -32,32 +33,46 @@ def _simple(call: Call, pull: Document) -> dict[str, Any]:
         "locked": False,
         "user": person(call.platform, pull["user"]),
         "assignee": None,
-        "labels": [],
+        "labels": [label_shape(call, name) for name in pull["labels"]],
         "milestone": None,
         "author_association": "MEMBER",
         "auto_merge": None,
-        "head": _end(call, pull["head"], _head(call, pull)),
+        "head": _end(call, pull["head"], head_of(call, pull)),
         "base": _end(call, pull["base"], _base(call, pull)),
     }
 
 
 def _full(call: Call, pull: Document) -> dict[str, Any]:
-    head, base = _head(call, pull), _base(call, pull)
+    head, base = head_of(call, pull), _base(call, pull)
     files = changed_files(call, merge_base(call.bare, base, head) or base, head)
     merged = pull["merged_at"] is not None
+    mergeable, state = _mergeability(call, pull)
     return _simple(call, pull) | {
         "additions": sum(file["additions"] for file in files),
         "deletions": sum(file["deletions"] for file in files),
         "changed_files": len(files),
         "commits": len(call.bare.commits(f"{base}..{head}")),
-        "comments": 0,
+        "comments": len(call.platform.store.all("comment", call.name, number=pull["number"])),
         "review_comments": 0,
-        "mergeable": None,
-        "mergeable_state": "unknown",
+        "mergeable": mergeable,
+        "mergeable_state": state,
+        "rebaseable": mergeable,
         "maintainer_can_modify": False,
         "merged": merged,
         "merged_by": person(call.platform, pull["merged_by"]) if merged else None,
     }
+
+
+def _mergeability(call: Call, pull: Document) -> tuple[bool | None, str]:
+    """GitHub tries a merge in the background: who asks first after head or base has moved hears that it is unknown."""
+    base, head = call.bare.commit_of(f"heads/{pull['base']}"), head_of(call, pull)
+    if pull["state"] != "open" or base is None:
+        return None, "unknown"
+    if pull.get("judged") != f"{base} {head}":
+        call.platform.store.change(pull, judged=f"{base} {head}")
+        return None, "unknown"
+    judgement = judge(call.ground, pull, base, head)
+    return judgement.tree is not None, "draft" if pull["draft"] else judgement.state
 
 
 def _end(call: Call, branch: str, sha: str) -> dict[str, Any]:
@@ -67,7 +82,8 @@ def _end(call: Call, branch: str, sha: str) -> dict[str, Any]:
     return {"label": f"{owner}:{branch}", "ref": branch, "sha": sha, "user": user, "repo": repository}
 
 
-def _head(call: Call, pull: Document) -> str:
+def head_of(call: Call, pull: Document) -> str:
+    """The commit of the head, live as long as the request is open."""
     live = call.bare.commit_of(f"heads/{pull['head']}") if pull["state"] == "open" else None
     return str(live or pull["head_sha"])
 
@@ -96,36 +112,64 @@ def _create(call: Call) -> Answer:
             "pull", call.name, number=number, title=call.body["title"], body=call.body.get("body"), state="open",
             draft=bool(call.body.get("draft")), head=head, base=base, head_sha=head_sha, base_sha=base_sha,
             user=call.user["login"], created_at=now(), updated_at=now(), closed_at=None, merged_at=None,
-            merged_by=None, merge_commit_sha=None,
+            merged_by=None, merge_commit_sha=None, labels=[],
         )  # fmt: skip
     return Answer(_full(call, pull), 201)
 
 
 def _list(call: Call) -> Answer:
     wanted = {"state": call.query.get("state", "open"), "base": call.query.get("base")}
-    wanted["head"] = call.query.get("head", "").rpartition(":")[2] or None
     asked = {key: value for key, value in wanted.items() if value not in (None, "all")}
     pulls = call.platform.store.all("pull", call.name, **asked)[::-1]
+    owner, separator, branch = call.query.get("head", "").partition(":")
+    # As at GitHub, a head without its owner does not filter at all.
+    if separator:
+        pulls = [pull for pull in pulls if owner == call.name.split("/")[0] and pull["head"] == branch]
     return page_of(call, pulls, lambda pull: _simple(call, pull))
 
 
-def _one(call: Call) -> Document:
+def one_pull(call: Call) -> Document:
+    """The request that the call is about; raises the 404."""
     pulls = call.platform.store.all("pull", call.name)
     return dict(known(next((p for p in pulls if str(p["number"]) == call.path["number"]), None)))
 
 
 def _get(call: Call) -> dict[str, Any]:
-    return _full(call, _one(call))
+    return _full(call, one_pull(call))
 
 
 def _update(call: Call) -> dict[str, Any]:
-    pull = _one(call)
+    pull = one_pull(call)
     changes: dict[str, Any] = {key: call.body[key] for key in ("title", "body", "state", "base") if key in call.body}
     if changes.get("state", pull["state"]) not in ("open", "closed"):
         raise invalid("PullRequest", "state", "invalid")
+    if pull["merged_at"] and changes.get("state") == "open":
+        raise invalid("PullRequest", "state", "custom", "state cannot be changed. The pull request has been merged.")
     if "state" in changes and changes["state"] != pull["state"]:
-        changes |= {"closed_at": now() if changes["state"] == "closed" else None, "head_sha": _head(call, pull)}
+        changes |= {"closed_at": now() if changes["state"] == "closed" else None, "head_sha": head_of(call, pull)}
     return _full(call, call.platform.store.change(pull, **changes, updated_at=now()))
+
+
+def _span(call: Call) -> tuple[str, str]:
+    """From where base and head part, to the head."""
+    pull = one_pull(call)
+    head, base = head_of(call, pull), _base(call, pull)
+    return merge_base(call.bare, base, head) or base, head
+
+
+def _commits(call: Call) -> Answer:
+    start, head = _span(call)
+    return page_of(call, call.bare.commits(f"{start}..{head}")[::-1], lambda commit: commit_shape(call, commit))
+
+
+def _files(call: Call) -> Answer:
+    return page_of(call, changed_files(call, *_span(call)), lambda file: file)
+
+
+def _merged(call: Call) -> Answer:
+    if one_pull(call)["merged_at"] is None:
+        raise not_found()
+    return Answer(None, 204)
 
 
 def _of_commit(call: Call) -> Answer:
@@ -136,7 +180,7 @@ def _of_commit(call: Call) -> Answer:
 
 
 def _holds(call: Call, pull: Document, sha: str) -> bool:
-    head, base = _head(call, pull), _base(call, pull)
+    head, base = head_of(call, pull), _base(call, pull)
     inside = call.bare.contains(head, sha) and not call.bare.contains(base, sha)
     return inside or sha == pull["merge_commit_sha"]
 
@@ -145,6 +189,9 @@ ROUTES = [
     route("POST", "/pulls", _create),
     route("GET", "/pulls", _list),
     route("GET", "/pulls/{number}", _get),
+    route("GET", "/pulls/{number}/commits", _commits),
+    route("GET", "/pulls/{number}/files", _files),
+    route("GET", "/pulls/{number}/merge", _merged),
     route("PATCH", "/pulls/{number}", _update),
     route("GET", "/commits/{ref:path}/pulls", _of_commit),
 ]

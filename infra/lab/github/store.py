@@ -35,6 +35,7 @@ class Store:
 
     def __init__(self, file: Path) -> None:
         """Open the file, and create it when it is not there."""
+        self.file = file
         self._lock = threading.RLock()
         self._database = sqlite3.connect(file, check_same_thread=False, isolation_level=None, timeout=10)
         self._database.execute("PRAGMA journal_mode = WAL")
@@ -90,6 +91,17 @@ class Store:
             for change in changes:
                 self._remember(repository, change)
         return changes
+
+    def rename(self, before: str, after: str) -> None:
+        """Let all that belongs to one repository belong to another name."""
+        with self.transaction():
+            for table in ("documents", "seen_refs"):
+                self._database.execute(f"UPDATE {table} SET repository = ? WHERE repository = ?", (after, before))
+
+    def remove(self, document: Mapping[str, Any]) -> None:
+        """Forget a document."""
+        with self._lock:
+            self._database.execute("DELETE FROM documents WHERE id = ?", (document["id"],))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
