@@ -76,7 +76,7 @@ def commands() -> dict[str, list[str]]:
             *python, "prefect", "worker", "start", "--type", "process", "--pool", pool,
             f"--prefetch-seconds=-{OVERDUE_SECONDS}",
         ],
-        "receiver": [*python, "deployments.receiver"],
+        "receiver": [*python, "deployments.cli", "serve"],
     }  # fmt: skip
 
 

@@ -16,7 +16,10 @@ def parse_duration(text: object) -> timedelta:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", str(text).strip())
     if not match:
         raise ValueError(f"{text!r} is not a duration: write a number and s, m, h or d, such as 1h")
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    try:
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    except OverflowError:
+        raise ValueError(f"{str(text)[:80]!r} is too long a time: {timedelta.max.days}d at most") from None
 
 
 def show_duration(duration: timedelta) -> str:
@@ -24,8 +27,8 @@ def show_duration(duration: timedelta) -> str:
     seconds = duration.total_seconds()
     for unit in ("d", "h", "m"):
         if seconds and seconds % _UNITS[unit] == 0:
-            return f"{seconds / _UNITS[unit]:g}{unit}"
-    return f"{seconds:g}s"
+            return f"{int(seconds) // _UNITS[unit]}{unit}"
+    return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(show_duration, return_type=str)]

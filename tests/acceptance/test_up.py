@@ -20,7 +20,7 @@ def _answers(lab: World) -> bool:
 
 
 def _receiver_pid(parent: int) -> int | None:
-    found = subprocess.run(["pgrep", "-P", str(parent), "-f", "receiver"], capture_output=True, text=True, check=False)
+    found = subprocess.run(["pgrep", "-P", str(parent), "-f", "cli serve"], capture_output=True, text=True, check=False)
     return int(found.stdout.split()[0]) if found.stdout.split() else None
 
 
