@@ -14,7 +14,7 @@ from tasks.git import check_repository
 from tasks.github import check_github
 from tasks.kubernetes import check_access
 from tasks.prometheus import check_prometheus
-from tasks.runs import DEPLOYMENT
+from tasks.runs import RESPOND
 from tasks.settings import read_catalogue, read_settings
 
 
@@ -55,10 +55,10 @@ def check_prefect() -> str:
     """The Prefect server answers and the flows are deployed."""
     try:
         with get_client(sync_client=True) as client:
-            client.read_deployment_by_name(DEPLOYMENT)
-            return f"{client.api_url} answers, {DEPLOYMENT} is deployed"
+            client.read_deployment_by_name(RESPOND)
+            return f"{client.api_url} answers, {RESPOND} is deployed"
     except ObjectNotFound:
-        raise Refused(f"{DEPLOYMENT} is not deployed: run 'ripcord up' or 'prefect deploy --all'") from None
+        raise Refused(f"{RESPOND} is not deployed: run 'ripcord up' or 'prefect deploy --all'") from None
     except (httpx.HTTPError, PrefectHTTPStatusError, RuntimeError, ValueError) as error:
         raise Unavailable(f"the Prefect server did not answer ({error}): check PREFECT_API_URL") from None
 

@@ -1,4 +1,4 @@
-"""The command line: `ripcord check | plan | respond | status | serve | up | demo`.
+"""The command line: `ripcord check | plan | respond | hotfix | status | serve | up | demo`.
 
 Exit codes: 0 done; 1 refused, nothing was changed; 2 the command line was wrong; 3 a system did not answer,
 nothing was changed; 4 something was changed and a person must look.
@@ -66,6 +66,8 @@ def respond(
     service: ServiceName,
     version: VersionTag,
     because: Annotated[str, typer.Option(help="Why, in a sentence; it goes into the post-mortem.")],
+    to: Annotated[str | None, typer.Option(help="The stable release to go back to, where you choose it.")] = None,
+    hotfix: Annotated[bool, typer.Option(help="Undo the cluster, then prepare a hotfix; no full rollback.")] = False,
     number: Annotated[int, typer.Option(min=1, help="Incident number; raise it for a deliberate repeat.")] = 1,
     wait: Annotated[bool, typer.Option(help="Wait for the end, telling the steps.")] = True,
     as_json: AsJson = False,
@@ -74,13 +76,37 @@ def respond(
     from deployments.following import follow_run, start
 
     with _sentences():
-        launched = start(service, version, because, number)
+        launched = start(service, version, because, number, to, hotfix)
         if not as_json:
             out.print(f"{'started' if launched.fresh else 'already there'}: {launched.name}\n{launched.url}")
         state, message = follow_run(launched.run_id, quiet=as_json) if wait else ("SCHEDULED", "not waited for")
         if as_json:
             _print_json({"run": launched.run_id, "url": launched.url, "state": state, "message": message})
         if state not in ("COMPLETED", "SCHEDULED"):
+            raise Incomplete(f"{launched.name} ended {state}: {message}; look at {launched.url}")
+
+
+@app.command()
+def hotfix(
+    service: ServiceName,
+    version: VersionTag,
+    because: Annotated[str, typer.Option(help="What is wrong, in a sentence; commit and pull request say it.")],
+    wait: Annotated[bool, typer.Option(help="Wait until a person is asked, telling the steps.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Prepare a hotfix from main with a draft pull request, and ask what becomes of it; the cluster stays as it is."""
+    from deployments.following import follow_run, start_hotfix
+
+    with _sentences():
+        launched = start_hotfix(service, version, because)
+        if not as_json:
+            out.print(f"{'started' if launched.fresh else 'already there'}: {launched.name}\n{launched.url}")
+        state, message = follow_run(launched.run_id, quiet=as_json) if wait else ("SCHEDULED", "not waited for")
+        if as_json:
+            _print_json({"run": launched.run_id, "url": launched.url, "state": state, "message": message})
+        elif state == "PAUSED":
+            out.print(f"a person is asked: press Resume at {launched.url}")
+        if state not in ("COMPLETED", "SCHEDULED", "PAUSED"):
             raise Incomplete(f"{launched.name} ended {state}: {message}; look at {launched.url}")
 
 

@@ -11,29 +11,41 @@ from prefect.exceptions import PrefectHTTPStatusError
 from rich.console import Console
 
 from recovery.errors import Unavailable
+from recovery.hotfixes import A_PERSON_WANTS_IT
 from recovery.incidents import Cause, Source
 from recovery.versions import parse_version
-from tasks.runs import Launched, dated, launch
+from tasks.runs import Launched, dated, launch, launch_hotfix
 from tasks.settings import read_service
 
 POLL_SECONDS = 1.0
 PATIENCE_SECONDS = 60.0  # with a server that does not answer, before the command gives up waiting
 
 
-def start(service: str, version: str, because: str, number: int) -> Launched:
-    """Check service and version, then create the run or find it."""
+def start(
+    service: str, version: str, because: str, number: int = 1, to: str | None = None, hotfix: bool = False
+) -> Launched:
+    """Check service and versions, then create the run or find it."""
     entry = read_service(service)
     faulty = parse_version(version, entry.tag_prefix)
+    chosen = parse_version(to, entry.tag_prefix).tag if to else None
     cause = dated.fn(Cause(sentence=because, source=Source.PERSON, seen_at=None))
     try:
         with get_client(sync_client=True) as client:
-            return launch(client, entry.name, faulty.tag, cause, number)
+            return launch(client, entry.name, faulty.tag, cause, number, chosen, hotfix)
     except (RuntimeError, ValueError) as error:
         raise Unavailable(f"no Prefect server is known ({error}): set PREFECT_API_URL") from None
 
 
+def start_hotfix(service: str, version: str, because: str) -> Launched:
+    """Check service and version, then create the run that prepares a hotfix, or find it."""
+    entry = read_service(service)
+    faulty = parse_version(version, entry.tag_prefix)
+    cause = dated.fn(Cause(sentence=because, source=Source.PERSON, seen_at=None))
+    return launch_hotfix.fn(entry.name, faulty.tag, cause, A_PERSON_WANTS_IT)
+
+
 def follow_run(run_id: str, *, quiet: bool) -> tuple[str, str]:
-    """Wait for a run's end, printing each step as it ends; returns the state's type and its message."""
+    """Wait until a run ends or asks a person, printing each step as it ends; returns the state's type and message."""
     console = Console(quiet=quiet)
     told: set[UUID] = set()
     silent_since = time.monotonic()
@@ -53,6 +65,6 @@ def follow_run(run_id: str, *, quiet: bool) -> tuple[str, str]:
                 if step.end_time and step.id not in told:
                     told.add(step.id)
                     console.print(f"  {step.end_time:%H:%M:%S} {step.name}", markup=False, highlight=False)
-            if run.state is not None and run.state.is_final():
+            if run.state is not None and (run.state.is_final() or run.state.is_paused()):
                 return run.state.type.value, run.state.message or ""
             time.sleep(POLL_SECONDS)

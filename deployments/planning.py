@@ -4,16 +4,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from recovery.errors import RecoveryError
+from recovery.hotfixes import judge_feasibility
 from recovery.incidents import Cause, Source
 from recovery.responses import plan_response
-from recovery.reverts import plan_revert
+from recovery.reverts import choose_way, plan_revert
 from recovery.rollouts import progress
 from recovery.versions import parse_version
-from tasks.git import preview_revert, read_history
-from tasks.github import read_releases
+from tasks.git import preview_revert, read_history, read_range
+from tasks.github import read_protection, read_releases
 from tasks.kubernetes.objects import observe_rollout
 from tasks.runs import read_mode
-from tasks.settings import read_catalogue, read_service
+from tasks.settings import can_sign, read_catalogue, read_service
 
 
 def plan_now(name: str, version: str) -> dict[str, Any]:
@@ -23,12 +24,18 @@ def plan_now(name: str, version: str) -> dict[str, Any]:
     faulty = parse_version(version, service.tag_prefix)
     response = plan_response(service, observe_rollout(service), version, cause, read_mode.fn())
     revert = plan_revert(service, faulty, read_history.fn(service, version), read_releases.fn(service), cause)
+    obstacle = judge_feasibility(service, read_range.fn(service, version, revert.stable_tag)).obstacle
+    preview, protection = preview_revert.fn(revert), read_protection.fn(service)
+    decision = choose_way(service, revert, preview, obstacle, protection, can_sign())
     return {
         "service": name,
         "version": version,
         "act": response.act,
         "reason": response.undo.reason,
-        "steps": [*response.steps, f"in numbers: {revert.reason}; {preview_revert.fn(revert)}"],
+        "steps": [
+            *response.steps,
+            f"in numbers: {revert.stable_tag}, {revert.reason}; {decision.way}: {decision.reason}",
+        ],
     }
 
 

@@ -1,25 +1,24 @@
 """After a release was taken back: the report, the clean-up and the news.
 
-1. Read what happened from the systems that know it.  2. Put the story together.  3. Write the post-mortem and
-synchronise develop.  4. (What was written is read where people find it: the artifact and the archive.)
-5. Tell the stakeholders.
+1. Read what happened from the systems that know it.  2. Put the story together.  3. Synchronise
+develop and put the reverted work on its way back; write the post-mortem.  4. (What was written is read where people
+find it: the artifact and the archive.)  5. Tell the stakeholders.
 """
 
 from prefect import flow
 
+from flows.telling import report
 from recovery.incidents import A_PERSON_ASKED, Cause
 from recovery.reverts import plan_revert
 from recovery.rollouts import watch_of
-from recovery.timelines import harm_of, tell_story
+from recovery.timelines import harm_of, taken_back, tell_story
 from recovery.versions import parse_version
 from tasks.artifacts import show
 from tasks.clock import read_clock
-from tasks.documents import read_document, write_post_mortem
 from tasks.fence import one_at_a_time
-from tasks.git import prove_revert, read_history, read_pushed, sync_develop
+from tasks.git import preview_sync, prove_revert, read_history, read_pushed, sync_develop
 from tasks.github import read_releases
 from tasks.kubernetes import read_rollout
-from tasks.notify import notify
 from tasks.prometheus import read_harm
 from tasks.runs import dated
 from tasks.settings import read_service
@@ -30,6 +29,7 @@ def aftermath(
     service: str,
     version: str,
     because: Cause = A_PERSON_ASKED,
+    to: str | None = None,
     rehearse: bool = True,
 ) -> str:
     """Report, clean up and tell; refuses while the release is not taken out of main yet.
@@ -38,6 +38,7 @@ def aftermath(
         service: Service, as the catalogue names it.
         version: The release that was taken back, such as v1.2.0.
         because: Why it was taken back.
+        to: The stable release, where a person chose it, such as v1.1.0.
         rehearse: Stop after deciding and show the story.
     """
     entry = read_service(service)
@@ -46,20 +47,16 @@ def aftermath(
         rollout = read_rollout(entry)
         releases = read_releases(entry)
         history = read_history(entry, version)
-        plan = plan_revert(entry, parse_version(version, entry.tag_prefix), history, releases, because)
+        plan = plan_revert(entry, parse_version(version, entry.tag_prefix), history, releases, because, to)
         pushed = read_pushed(plan)
         proof = prove_revert(plan, pushed)
         points = read_harm(watch_of(entry, rollout, version), read_clock())
 
-        story = tell_story(because, rollout, plan, pushed, proof, releases, harm_of(points))
+        story = tell_story(because, rollout, taken_back(plan), pushed, proof, releases, harm_of(points))
         if rehearse:
-            show(f"story-{service}-{version}", story.headline, "rehearsed")
+            show(f"story-{service}-{version}", f"{story.headline}. {preview_sync(entry, plan, pushed)}", "rehearsed")
             return story.headline
 
-        document = write_post_mortem(story, points)
         synced = sync_develop(entry, plan, pushed)
 
-        show(f"post-mortem-{service}-{version}", read_document(document), story.headline)
-
-        notify(f"restored/{service}/{version}", story.headline, f"{story.harm}. {synced}. Post-mortem: {document}")
-        return story.headline
+        return report(story, points, synced)

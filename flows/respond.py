@@ -1,6 +1,7 @@
 """Bring a service back from a faulty release.
 
-1. Read what runs and what ran before.  2. Decide, or refuse.  3. Take the cluster back at once, then the source.
+1. Read what runs and what ran before.  2. Decide, or refuse.  3. Take the cluster back at once, then the source, by a
+revert or, where that is not feasible, by a hotfix that waits for a person.
 4. Wait until the cluster serves the patch release and customers succeed.  5. Write the post-mortem, synchronise
 develop, tell the stakeholders.
 """
@@ -28,6 +29,8 @@ def respond(
     service: str,
     version: str,
     because: Cause = A_PERSON_ASKED,
+    to: str | None = None,
+    hotfix: bool = False,
     rehearse: bool = True,
 ) -> str:
     """Answer one incident, or refuse and say why.
@@ -36,6 +39,8 @@ def respond(
         service: Service, as the catalogue names it.
         version: The faulty release's tag, such as v1.2.0.
         because: Why; commit and post-mortem say it.
+        to: The stable release to go back to, where a person chose it, such as v1.1.0.
+        hotfix: Undo the cluster, then prepare a hotfix and take nothing out of main as a whole.
         rehearse: Stop after deciding and show the plan.
     """
     entry = read_service(service)
@@ -51,9 +56,11 @@ def respond(
         undo_rollout(service, version, rehearse=False, wait=False)
         because = dated(because)
         show(f"plan-{service}-{version}", show_response(plan, rehearsed=False), plan.reason)
-        patch = revert_release(service, version, because, rehearse=False)
+        shipped = revert_release(service, version, because, to, hotfix, rehearse=False)
 
-        wait_until_settled(entry, version=patch)
+        wait_until_settled(entry, version=shipped.tag)
         wait_until_recovered(entry)
 
-        return aftermath(service, version, because, rehearse=False)
+        if shipped.tag is None:
+            return f"{service} serves {plan.undo.to_version} again; {shipped.said}"
+        return aftermath(service, version, because, to, rehearse=False)

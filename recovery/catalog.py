@@ -1,7 +1,7 @@
 """The service catalogue: what the team owns and what it calls too much. Facts only, never a secret."""
 
 import difflib
-from typing import Annotated
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -10,6 +10,8 @@ from recovery.durations import Duration, parse_duration
 from recovery.errors import Refused
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+# A path from the repository's root, without what git or a glob could take for something else.
+Path = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.@+-]+(/[A-Za-z0-9_.@+-]+)*/?$")]
 
 
 class _Entry(BaseModel):
@@ -57,6 +59,27 @@ class Step(_Entry):
     body: dict[str, str | int] = Field(default_factory=dict)
 
 
+class Migrations(_Entry):
+    """Where the service keeps its database migrations, and how one says that the version before can live with it."""
+
+    paths: tuple[str, ...] = Field(
+        (
+            "**/migrations/**",
+            "**/migrate/**",
+            "**/alembic/versions/**",
+            "**/flyway/**",
+            "**/db/migration/**",
+            "**/db/changelog/**",
+        ),
+        description="Globs of migration files, ** crossing directories: Django, Rails, Alembic, Flyway, Liquibase.",
+    )
+    compatible: str = Field(
+        "ripcord: backward-compatible",
+        min_length=8,
+        description="A migration that has this text in it runs under the version before, too: it is no obstacle.",
+    )
+
+
 class Service(_Entry):
     """One service. Everything but name, repository and namespace follows a convention."""
 
@@ -71,6 +94,14 @@ class Service(_Entry):
         pattern=r"^[A-Za-z0-9][\w./-]*$",
         description="Branch that work is integrated on; null: none.",
     )
+    via: Literal["push", "pull-request"] = Field(
+        "push", description="How a revert reaches main; a main that is protected gets a pull request all the same."
+    )
+    paths: tuple[Path, ...] = Field(
+        (), description="What of a shared repository is the service's; all else is left as it is. Empty: all of it."
+    )
+    migrations: Migrations = Field(default_factory=Migrations)
+    quarantine: tuple[str, ...] = Field((), description="Release tags that must never be gone back to.")
     tag_prefix: str = Field("v", description="What stands before the semantic version in a release tag.")
     watch: Duration = Field(parse_duration("1h"), description="The monitoring window after a deployment.")
     limits: Limits = Field(default_factory=Limits)
@@ -141,6 +172,7 @@ def _mistake(error: dict[str, object]) -> str:
 def _known_keys(path: list[str]) -> list[str]:
     model: type[BaseModel] = Catalogue
     inside: dict[str, type[BaseModel]] = {"services": Service, "limits": Limits, "probes": Probe, "steps": Step}
+    inside |= {"migrations": Migrations}
     for part in path:
         model = inside.get(part, model)
     return list(model.model_fields)

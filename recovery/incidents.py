@@ -38,10 +38,10 @@ class Mode(StrEnum):
     NOTIFY = "notify"
 
 
-def incident_key(service: str, version: str, number: int = 1) -> str:
+def incident_key(service: str, version: str, number: int = 1, to: str | None = None, hotfix: bool = False) -> str:
     """The idempotency key of the run that answers: one per service and faulty version.
 
-    A deliberate repeat carries a higher incident number.
+    A deliberate repeat carries a higher incident number, or what a person chose.
     """
-    suffix = f"#{number}" if number > 1 else ""
-    return f"respond/{service}/{version}{suffix}"
+    chosen = "".join([f"/to/{to}" if to else "", "/hotfix" if hotfix else "", f"#{number}" if number > 1 else ""])
+    return f"respond/{service}/{version}{chosen}"

@@ -1,13 +1,16 @@
-"""Taking a release out of `main`: what is taken out, what is kept, what the commit says, and how it is proved."""
+"""Taking a release out of `main`: what is taken out, what is kept, and on which way it goes there."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from recovery.catalog import Service
 from recovery.errors import Refused
 from recovery.incidents import Cause
-from recovery.releases import Release, Stable, choose_stable
+from recovery.pulls import Protection
+from recovery.releases import Release, choose_stable
 from recovery.versions import Version, next_patch, parse_version
 
 
@@ -27,11 +30,15 @@ class History:
     faulty: str  # commit of the faulty tag
     faulty_on_main: bool
     tags: tuple[str, ...]  # every tag there is
-    contained: dict[str, str]  # tags that are ancestors of the faulty commit, and their commits
-    taken_out: dict[str, tuple[Commit, ...]]  # per contained tag: what lies between it and the faulty one
+    contained: Mapping[str, str]  # tags that are ancestors of the faulty commit, and their commits
+    taken_out: Mapping[str, tuple[Commit, ...]]  # per contained tag: what lies between it and the faulty one
     kept: tuple[Commit, ...]  # first-parent commits on main after the faulty one
     later: tuple[str, ...]  # tags that contain the faulty commit, its own aside
-    patches: dict[str, str]  # tags of commits that say they revert the faulty commit, and those commits
+    patches: Mapping[str, str]  # tags in whose history a commit says that it reverts the faulty one
+    reverted: tuple[str, ...] = ()  # tags of other releases that commits on main say they take out
+    on_main: tuple[str, ...] = ()  # tags that main contains
+    faulty_object: str = ""  # the faulty tag itself: its tag object, or the commit of a light tag
+    mends: Mapping[str, str] = field(default_factory=dict)  # tags that say they mend the faulty one by a hotfix
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +56,42 @@ class RevertPlan:
     patch_tag: str
     date: datetime
     title: str
-    message: str
+    because: str
     reason: str
     taken_out: tuple[Commit, ...]
     kept: tuple[Commit, ...]
     done_as: str | None  # the patch tag that already did it
+    paths: tuple[str, ...] = ()  # what of a shared repository is meant; empty: all of it
+    branch: str = ""  # where the commit waits when main is reached by a pull request
+    doubt: str | None = None  # why a person must confirm the stable version first
+    faulty_object: str = ""  # the faulty tag itself, which never changes
+
+
+class Literal(StrEnum):
+    """What the plan's own words, `git revert -m 1 <merge>`, would have given."""
+
+    SAME = "same"
+    OTHER = "other"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What the revert gives on a head of `main`, computed without touching anything.
+
+    `tree` is None where the merge conflicts. `differs` are the paths in which the literal command's tree differs.
+    """
+
+    head: str
+    tree: str | None
+    conflicts: tuple[str, ...]
+    touched: tuple[str, ...]  # paths that the release touches, the service's alone
+    broken: tuple[str, ...]  # what would not hold of the revert, in sentences
+    nothing_left: bool  # main has nothing of it any more
+    literal: Literal
+    differs: tuple[str, ...]
+    submodules: tuple[str, ...]  # whose pointers go back; their own repositories stay as they are
+    large_files: tuple[str, ...]  # Git LFS pointers among the touched paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +99,12 @@ class Pushed:
     """What stands on the remote after the push."""
 
     commit: str
-    parent: str
+    parent: str  # main before the revert
     tree: str
     tag: str
     kept: tuple[Commit, ...]
     said: str
+    others: tuple[str, ...] = ()  # further parents: the branch that a pull request merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +114,32 @@ class Proof:
     lines: tuple[tuple[str, str], ...]
 
     def __str__(self) -> str:
-        return "\n".join(f"$ {command}\n{printed}" for command, printed in self.lines)
+        return "\n".join(f"$ {command}\n{printed}".rstrip() for command, printed in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """How a release was taken out: the patch tag that serves now, or None and the sentence that says who goes on."""
+
+    tag: str | None
+    said: str
+
+
+class Way(StrEnum):
+    """How the source is brought back."""
+
+    DONE = "done already"
+    PUSH = "push"
+    PULL_REQUEST = "pull request"
+    HOTFIX = "hotfix"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The way that is taken, and why."""
+
+    way: Way
+    reason: str
 
 
 def plan_revert(
@@ -84,31 +148,31 @@ def plan_revert(
     history: History,
     releases: Sequence[Release],
     because: Cause,
-    quarantined: Sequence[str] = (),
+    to: str | None = None,
+    deployed: str | None = None,
 ) -> RevertPlan:
     """Decide what goes back to what and under which name.
 
-    Raises Refused when the faulty tag is not on `main`, when there is no stable release in its history, or
-    when nothing lies between the two.
+    `to` is the stable tag that a person confirmed, `deployed` the commit that the pipeline says it deployed.
+
+    Raises Refused when the faulty tag is not on `main` or was moved since it was deployed, when there is no
+    stable release in its history, or when a newer release was built on it.
     """
     if because.seen_at is None:
         raise Refused("the cause carries no time, and commits must carry the same one on every try: set seen_at")
-    if not history.faulty_on_main:
-        raise Refused(
-            f"{faulty} ({history.faulty[:12]}) is not on {service.main} of {service.repository}: it was released from "
-            "elsewhere, take it out where it was made or prepare a hotfix"
-        )
-    stable = choose_stable(faulty, releases, history.contained, quarantined)
-    done_as = _newest(history.patches, faulty.prefix)
-    newer = _newest([tag for tag in history.later if tag not in history.patches], faulty.prefix)
+    _right_place(service, faulty, history, deployed)
+    bad = {*service.quarantine, *history.reverted} - {to}
+    stable = choose_stable(faulty, releases, history.contained, bad, history.on_main, to)
+    done_as = oldest(history.patches, faulty.prefix)
+    mended = oldest(history.mends, faulty.prefix)
+    if mended and not done_as:
+        raise Refused(f"{faulty} was mended by the hotfix {mended}: if that one is faulty too, respond to {mended}")
+    newer = newest([tag for tag in history.later if tag not in history.patches], faulty.prefix)
     if newer and not done_as:
         raise Refused(
             f"{newer} was released on top of {faulty}: taking {faulty} out from under it could break it, "
             f"take {newer} back first or fix forward"
         )
-    patch = done_as or next_patch(faulty, {*history.tags, *(release.tag for release in releases)}).tag
-    taken_out = history.taken_out[stable.version.tag]
-    title = f"Revert release {faulty}"
     return RevertPlan(
         service=service.name,
         repository=service.repository,
@@ -118,71 +182,105 @@ def plan_revert(
         faulty_commit=history.faulty,
         stable_tag=stable.version.tag,
         stable_commit=stable.commit,
-        patch_tag=patch,
+        patch_tag=done_as or next_patch(faulty, occupied([*history.tags, *(release.tag for release in releases)])).tag,
         date=because.seen_at.replace(microsecond=0),
-        title=title,
-        message=_message(title, service.name, faulty, stable, history, taken_out, because.sentence),
+        title=f"Revert release {faulty}",
+        because=because.sentence,
         reason=stable.reason,
-        taken_out=taken_out,
+        taken_out=history.taken_out.get(stable.version.tag, ()),
         kept=history.kept,
         done_as=done_as,
+        paths=service.paths,
+        branch=f"revert/{faulty}",
+        doubt=None if done_as else stable.doubt,
+        faulty_object=history.faulty_object or history.faulty,
     )
 
 
-def proof_of(plan: RevertPlan, pushed: Pushed, trees: dict[str, str]) -> Proof:
-    """The postconditions as commands: `trees` maps revisions (`v1.1.0^{tree}`) to object ids as read afresh.
+def choose_way(
+    service: Service, plan: RevertPlan, preview: Preview, obstacle: str | None, protection: Protection, signing: bool
+) -> Decision:
+    """Decide how the revert reaches `main`; `obstacle` says why a full rollback is not feasible, if it is not.
 
-    The strongest holds when nothing was kept: the tree of the patch release is that of the stable one.
+    Raises Refused when a person must confirm the stable version, when nothing lies between the two releases, or
+    when `main` asks for what we cannot give: a merge queue, a signature without a key.
     """
-    lines = [
-        (f"git rev-parse {plan.faulty_tag}^{{commit}}", plan.faulty_commit),
-        (f"git rev-parse {pushed.tag}^{{commit}}", pushed.commit),
-        (f"git log -1 --format=%P {pushed.commit}", pushed.parent),
-        (f"git rev-parse {pushed.tag}^{{tree}}", pushed.tree),
-    ]
-    if not pushed.kept:
-        lines.append((f"git rev-parse {plan.stable_tag}^{{tree}}", trees[f"{plan.stable_tag}^{{tree}}"]))
-        lines.append((f"git diff --stat {plan.stable_tag} {pushed.tag}", ""))
-    return Proof(tuple(lines))
+    if plan.done_as:
+        return Decision(Way.DONE, f"{plan.faulty_tag} was already taken out as {plan.done_as}")
+    if plan.doubt:
+        raise Refused(plan.doubt)
+    if not preview.touched:
+        inside = f" under {', '.join(plan.paths)}" if plan.paths else ""
+        raise Refused(
+            f"{plan.faulty_tag} and {plan.stable_tag} do not differ{inside}: there is nothing to take back, "
+            "look for the cause elsewhere"
+        )
+    if obstacle:
+        return Decision(Way.HOTFIX, obstacle)
+    if preview.tree is None:
+        return Decision(
+            Way.HOTFIX,
+            f"{plan.faulty_tag} cannot be taken out of {plan.main} mechanically, later commits touch the same lines "
+            f"of {shortened(preview.conflicts)}",
+        )
+    if preview.broken:
+        return Decision(Way.HOTFIX, f"{plan.faulty_tag} cannot be taken out cleanly: {'; '.join(preview.broken)}")
+    if protection.signatures and not signing:
+        raise Refused(
+            f"{plan.main} of {plan.repository} takes signed commits only and ripcord has no key: "
+            "set RIPCORD_SIGNING_KEY and add its public half to the account of the token"
+        )
+    if protection.merge_queue:
+        raise Refused(
+            f"{plan.main} of {plan.repository} is merged through a queue, which a recovery cannot wait in: let the "
+            f"token's account bypass it, or queue the branch {plan.branch} by hand"
+        )
+    if service.via == "pull-request" or protection.refuses_push:
+        why = "the catalogue says so" if service.via == "pull-request" else f"{plan.main} {protection}"
+        return Decision(Way.PULL_REQUEST, f"by a pull request, since {why}")
+    return Decision(Way.PUSH, f"{plan.main} and the tag {plan.patch_tag} are pushed together, both or neither")
 
 
-def release_notes(plan: RevertPlan, pushed: Pushed, proof: Proof) -> str:
-    """The notes of the patch release, made from facts."""
-    kept = "".join(f"- {commit.title} ({commit.id[:12]})\n" for commit in pushed.kept)
-    parts = [
-        f"Takes {plan.faulty_tag} back: this release is {plan.stable_tag}"
-        + (" and what came after." if pushed.kept else ", byte for byte."),
-        "**Taken out**\n" + "".join(f"- {commit.title} ({commit.id[:12]})\n" for commit in plan.taken_out),
-        f"**Kept**\n{kept}" if kept else "",
-        f"**Proof**, in a fresh clone\n```\n{proof}\n```",
-    ]
-    return "\n\n".join(part.strip() for part in parts if part)
-
-
-def _newest(tags: Iterable[str], prefix: str) -> str | None:
-    versions = []
-    for tag in tags:
-        try:
-            versions.append(parse_version(tag, prefix))
-        except Refused:
-            continue
+def newest(tags: Iterable[str], prefix: str) -> str | None:
+    """The highest version among tags; what is no version of this prefix is passed over."""
+    versions = _versions(tags, prefix)
     return max(versions).tag if versions else None
 
 
-def _message(
-    title: str,
-    service: str,
-    faulty: Version,
-    stable: Stable,
-    history: History,
-    taken_out: Sequence[Commit],
-    because: str,
-) -> str:
-    out = "".join(f"  {commit.id[:12]} {commit.title}\n" for commit in taken_out)
-    return (
-        f"{title}\n\n{because}\n\n"
-        f"Takes out everything between {stable.version} and {faulty}:\n\n{out}"
-        f"\nReverts-Release: {faulty} {history.faulty}\n"
-        f"Restores-Release: {stable.version} {stable.commit}\n"
-        f"Incident: {service}/{faulty}\n"
-    )
+def oldest(tags: Iterable[str], prefix: str) -> str | None:
+    """The lowest version among tags; what is no version of this prefix is passed over."""
+    versions = _versions(tags, prefix)
+    return min(versions).tag if versions else None
+
+
+def occupied(tags: Iterable[str]) -> set[str]:
+    """The names that no new tag can have: Git keeps refs like files, and v1.2.1 cannot be beside v1.2.1/rc."""
+    parts = (tag.split("/") for tag in tags)
+    return {"/".join(each[:length]) for each in parts for length in range(1, len(each) + 1)}
+
+
+def shortened(paths: Sequence[str], most: int = 5) -> str:
+    """A list of paths as people read it: the first ones and how many more there are."""
+    rest = len(paths) - most
+    return ", ".join(paths[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _versions(tags: Iterable[str], prefix: str) -> list[Version]:
+    found = []
+    for tag in tags:
+        with suppress(Refused):
+            found.append(parse_version(tag, prefix))
+    return found
+
+
+def _right_place(service: Service, faulty: Version, history: History, deployed: str | None) -> None:
+    if not history.faulty_on_main:
+        raise Refused(
+            f"{faulty} ({history.faulty[:12]}) is not on {service.main} of {service.repository}: it was released from "
+            "elsewhere, take it out where it was made or prepare a hotfix"
+        )
+    if deployed and deployed != history.faulty:
+        raise Refused(
+            f"{faulty} was moved: the pipeline deployed {deployed[:12]} and the tag is {history.faulty[:12]} now, "
+            "put the tag back where it was or take the deployed commit out by hand"
+        )

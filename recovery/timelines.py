@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from recovery.hotfixes import HotfixPlan
 from recovery.incidents import Cause
+from recovery.proposals import FixProposal
 from recovery.readings import Point
 from recovery.releases import Release
-from recovery.reverts import Proof, Pushed, RevertPlan
+from recovery.reverts import Commit, Proof, Pushed, RevertPlan
 from recovery.rollouts import Revision, Rollout, Standing
 
 
@@ -36,24 +38,39 @@ class Harm:
 
 
 @dataclass(frozen=True, slots=True)
+class Remedy:
+    """How the source was brought back: what of a revert's or a hotfix's plan the story tells."""
+
+    service: str
+    repository: str
+    main: str
+    faulty_tag: str
+    stable_tag: str | None
+    title: str
+    taken_out: tuple[Commit, ...]
+    whole: bool  # the release was taken out as a whole
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """Everything the post-mortem tells."""
 
     service: str
     version: str
     restored: str
-    equals: str
     cause: Cause
     events: tuple[Event, ...]
     harm: Harm
-    plan: RevertPlan
+    remedy: Remedy
     pushed: Pushed
     proof: Proof
 
     @property
     def headline(self) -> str:
         """The sentence that stakeholders get."""
-        same = "" if self.pushed.kept else f" (= {self.equals})"
+        if not self.remedy.whole:
+            return f"{self.service} is restored by {self.restored}, a hotfix of {self.version}"
+        same = "" if self.pushed.kept else f" (= {self.remedy.stable_tag})"
         return f"{self.service} is restored to {self.restored}{same}"
 
 
@@ -69,10 +86,24 @@ def harm_of(points: Iterable[Point]) -> Harm:
     )
 
 
+def taken_back(plan: RevertPlan) -> Remedy:
+    """A revert, as the story tells it."""
+    return Remedy(
+        plan.service, plan.repository, plan.main, plan.faulty_tag, plan.stable_tag, plan.title, plan.taken_out, True
+    )
+
+
+def mended(plan: HotfixPlan, proposal: FixProposal | None) -> Remedy:
+    """A hotfix, as the story tells it; without a proposal people wrote it."""
+    title = proposal.title if proposal else f"Mend {plan.faulty_tag}"
+    out = proposal.takes_out if proposal else ()
+    return Remedy(plan.service, plan.repository, plan.main, plan.faulty_tag, plan.stable_tag, title, out, False)
+
+
 def tell_story(
     cause: Cause,
     rollout: Rollout,
-    plan: RevertPlan,
+    remedy: Remedy,
     pushed: Pushed,
     proof: Proof,
     releases: Sequence[Release],
@@ -80,14 +111,14 @@ def tell_story(
 ) -> Story:
     """Put the events in order, each from the system that knows it."""
     cluster = f"ReplicaSets of {rollout}"
-    faulty = _revision(rollout.revisions, plan.faulty_tag)
+    faulty = _revision(rollout.revisions, remedy.faulty_tag)
     patch = _revision(rollout.revisions, pushed.tag)
     published = next((each.published_at for each in releases if each.tag == pushed.tag), None)
     events = []
     if faulty:
-        events.append(Event(faulty.active_since, f"{plan.faulty_tag} deployed", cluster))
+        events.append(Event(faulty.active_since, f"{remedy.faulty_tag} deployed", cluster))
         if faulty.mark and faulty.standing is Standing.FAULTY:
-            events.append(Event(faulty.mark.at, f"undone: the cluster asks for {plan.stable_tag} again", cluster))
+            events.append(Event(faulty.mark.at, f"undone: the cluster asks for {remedy.stable_tag} again", cluster))
     if harm.first:
         events.append(Event(harm.first, "first failed request", "Prometheus"))
     if cause.seen_at:
@@ -97,8 +128,8 @@ def tell_story(
     if patch:
         events.append(Event(patch.active_since, f"{pushed.tag} deployed by the pipeline", cluster))
     return Story(
-        plan.service, plan.faulty_tag, pushed.tag, plan.stable_tag, cause,
-        tuple(sorted(events, key=lambda event: event.at)), harm, plan, pushed, proof,
+        remedy.service, remedy.faulty_tag, pushed.tag, cause,
+        tuple(sorted(events, key=lambda event: event.at)), harm, remedy, pushed, proof,
     )  # fmt: skip
 
 

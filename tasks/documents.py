@@ -2,8 +2,6 @@
 
 import base64
 import io
-import os
-import tempfile
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +12,7 @@ from prefect import task
 from recovery.errors import Unavailable
 from recovery.readings import Point
 from recovery.timelines import Story, since_first
+from tasks.archive import keep
 from tasks.retry import ON_UNAVAILABLE, spoken
 from tasks.settings import read_settings
 
@@ -31,14 +30,10 @@ def write_post_mortem(story: Story, points: Sequence[Point]) -> str:
     document, chart = directory / f"{story.version}.md", directory / f"{story.version}.svg"
     if document.exists():
         return str(document)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        picture = draw_chart(points, story)
-        if picture:
-            _write(chart, picture)
-        _write(document, render(story, chart.name if picture else None).encode())
-    except OSError as error:
-        raise Unavailable(f"the archive {directory} cannot be written: {error.strerror}") from error
+    picture = draw_chart(points, story)
+    if picture:
+        keep(chart, picture)
+    keep(document, render(story, chart.name if picture else None).encode())
     return str(document)
 
 
@@ -115,18 +110,3 @@ def show_span(span: timedelta) -> str:
 def as_cell(text: str) -> str:
     """Text from elsewhere (commit titles, alerts) on one line, unable to break out of a table or a tag."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write whole or not at all, also when two do it at once."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise

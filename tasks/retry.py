@@ -14,6 +14,8 @@ from tasks.settings import Settings
 
 P = ParamSpec("P")
 WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds; a minute of outage is ridden out inside the task
+HOURS = 360  # further tries, one a minute, where the cluster is safe already and Git can wait: six hours
+LISTED = 50  # Prefect takes no longer list of waits; its last one counts for all that follow
 
 
 def if_unavailable(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
@@ -25,7 +27,8 @@ def waits(patience: float) -> Callable[[int], list[float]]:
     """The waits before each retry, scaled by `patience` (tests shorten them)."""
 
     def of(retries: int) -> list[float]:
-        return [patience * WAITS[min(attempt, len(WAITS) - 1)] for attempt in range(retries)]
+        listed = (*WAITS, *[60.0] * retries)[: min(retries, LISTED)]
+        return [patience * wait for wait in listed]
 
     return of
 
@@ -51,3 +54,5 @@ ON_UNAVAILABLE: dict[str, Any] = {
     "retry_condition_fn": if_unavailable,
     "persist_result": True,
 }
+# For what speaks to the Git host once the cluster was taken back: nothing is lost by waiting.
+PATIENTLY: dict[str, Any] = ON_UNAVAILABLE | {"retries": len(WAITS) + HOURS}

@@ -18,6 +18,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
 from prefect.states import AwaitingRetry, Failed, Scheduled
 from prefect.variables import Variable
@@ -28,8 +29,8 @@ from recovery.revivals import Revival, RunState, plan_revivals
 from tasks.fence import alive_runs
 from tasks.retry import ON_UNAVAILABLE
 
-DEPLOYMENT = "respond/respond"
-ACTING = ("respond", "undo_rollout", "revert_release", "aftermath")
+RESPOND, HOTFIX = "respond/respond", "hotfix/hotfix"
+ACTING = ("respond", "undo_rollout", "revert_release", "hotfix", "aftermath")
 MODE = "ripcord_mode"
 
 
@@ -65,14 +66,43 @@ def launch_respond(service: str, version: str, because: Cause, number: int = 1) 
         return launch(client, service, version, because, number)
 
 
-def launch(client: SyncPrefectClient, service: str, version: str, because: Cause, number: int = 1) -> Launched:
-    """Create the run through the API under the incident's idempotency key: a repeat returns the first run.
+def launch(
+    client: SyncPrefectClient,
+    service: str,
+    version: str,
+    because: Cause,
+    number: int = 1,
+    to: str | None = None,
+    hotfix: bool = False,
+) -> Launched:
+    """Create the run that answers an incident, under the incident's idempotency key: a repeat returns the first run.
 
     Raises Refused when the flow is not deployed, Unavailable when the Prefect server does not answer.
     """
+    key = incident_key(service, version, number, to, hotfix)
+    return _create(client, RESPOND, service, version, because, key, {"to": to, "hotfix": hotfix})
+
+
+@task(name="launch hotfix", task_run_name="launch hotfix {service} {version}", **ON_UNAVAILABLE)
+def launch_hotfix(service: str, version: str, because: Cause, why: str, to: str | None = None) -> Launched:
+    """Start the run that prepares a hotfix and waits for a person, or find the one that already does."""
+    with get_client(sync_client=True) as client:
+        parameters = {"why": why, "to": to}
+        return _create(client, HOTFIX, service, version, because, f"hotfix/{service}/{version}", parameters)
+
+
+def _create(
+    client: SyncPrefectClient,
+    name: str,
+    service: str,
+    version: str,
+    because: Cause,
+    key: str,
+    parameters: dict[str, Any],
+) -> Launched:
     began = datetime.now(UTC)
     try:
-        deployment = client.read_deployment_by_name(DEPLOYMENT)
+        deployment = client.read_deployment_by_name(name)
         run = client.create_flow_run_from_deployment(
             deployment.id,
             parameters={
@@ -80,14 +110,15 @@ def launch(client: SyncPrefectClient, service: str, version: str, because: Cause
                 "version": version,
                 "because": because.model_dump(mode="json"),
                 "rehearse": False,
+                **parameters,
             },
-            name=f"respond {service} {version}",
+            name=f"{name.partition('/')[0]} {service} {version}",
             tags=[f"service:{service}", f"version:{version}", f"source:{because.source}"],
-            idempotency_key=incident_key(service, version, number),
+            idempotency_key=key,
             state=Scheduled(),
         )
     except ObjectNotFound:
-        raise Refused(f"deployment {DEPLOYMENT} is not there: run 'ripcord up' or 'prefect deploy --all'") from None
+        raise Refused(f"deployment {name} is not there: run 'ripcord up' or 'prefect deploy --all'") from None
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:
         raise Unavailable(f"the Prefect server did not answer: {error}") from error
     return Launched(str(run.id), run.name, run_url(str(run.id)), _is_fresh(run, began))
@@ -135,6 +166,11 @@ def revive(revival: Revival) -> str:
         client.set_flow_run_state(run.id, state, force=True)
     get_run_logger().warning(revival.reason)
     return revival.reason
+
+
+def this_run() -> str:
+    """The page of the run that we are in, which is where people answer it."""
+    return run_url(str(flow_run.id))
 
 
 def run_url(run_id: str) -> str:

@@ -4,7 +4,7 @@ No secret is ever a parameter of a flow: Prefect stores parameters as plain text
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -38,6 +38,10 @@ class Settings(BaseSettings):
     )
     author_name: str = Field("ripcord", description="Author of revert commits and tags.")
     author_email: str = Field("ripcord@localhost", description="Author's address of revert commits and tags.")
+    signing_key: str = Field(
+        "", description="Path of the ssh key, or id of the OpenPGP key, that signs commits and tags; empty: none."
+    )
+    signing_format: Literal["ssh", "openpgp"] = Field("ssh", description="What kind of key that is.")
     work_pool: str = Field("ripcord", description="Prefect work pool of all flows.")
     patience: float = Field(1.0, gt=0, description="Factor on the waits between retries; tests shorten them.")
     request_timeout: float = Field(10.0, gt=0, description="Seconds that one request to another system may take.")
@@ -50,6 +54,11 @@ def read_settings() -> Settings:
     except ValidationError as error:
         mistakes = "; ".join(_mistake(dict(each)) for each in error.errors())
         raise Refused(f"settings: {mistakes}") from None
+
+
+def can_sign() -> bool:
+    """Answer whether commits and tags can be signed."""
+    return bool(read_settings().signing_key)
 
 
 def read_catalogue() -> Catalogue:

@@ -1,40 +1,57 @@
 """What the fetched refs and commits say."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from recovery.errors import Refused, Unavailable
 from recovery.reverts import Commit
 from recovery.versions import Version
-from tasks.git.plumbing import THERE, Repository
+from tasks.git.plumbing import THERE, Repository, rows
+
+REVERTS = ("Reverts-Release",)
+TRAILERS = (*REVERTS, "Mends-Release")
 
 
 def tags_of(bare: Repository) -> dict[str, str]:
-    """Every tag that stands for a commit, peeled."""
+    """Every tag that stands for a commit, peeled however often it takes."""
     listed = bare.git(
         "for-each-ref", "--format=%(refname) %(objecttype) %(objectname) %(*objecttype) %(*objectname)", f"{THERE}/tags"
     )
     tags = {}
-    for line in listed.splitlines():
-        ref, *kinds = line.split()
+    for line in rows(listed):
+        ref, *kinds = line.rstrip(" ").split(" ")
         pairs = dict(zip(kinds[::2], kinds[1::2], strict=True))
         if "commit" in pairs:
             tags[ref.removeprefix(f"{THERE}/tags/")] = pairs["commit"]
+        elif len(kinds) == 4 and kinds[2] == "tag":  # a tag of a tag; git peels but once here
+            status, commit, _ = bare.answer("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+            if status == 0:
+                tags[ref.removeprefix(f"{THERE}/tags/")] = commit
     return tags
 
 
 def tags_by(bare: Repository, condition: str) -> list[str]:
     """The tags that fulfil `--merged=COMMIT` (ancestors of it) or `--contains=COMMIT` (descendants)."""
     listed = bare.git("for-each-ref", "--format=%(refname)", condition, f"{THERE}/tags")
-    return [ref.removeprefix(f"{THERE}/tags/") for ref in listed.splitlines()]
+    return [ref.removeprefix(f"{THERE}/tags/") for ref in rows(listed)]
 
 
 def head_of(bare: Repository, branch: str) -> str:
     """The commit of a branch. Raises Refused when there is no such branch."""
-    status, out, _ = bare.answer("rev-parse", "--verify", "--quiet", f"{THERE}/heads/{branch}^{{commit}}")
-    if status != 0:
+    found = branch_of(bare, branch)
+    if found is None:
         raise Refused(f"{bare.url} has no branch {branch}: set `main` of the service in the catalogue")
-    return out
+    return found
+
+
+def branch_of(bare: Repository, branch: str) -> str | None:
+    """The commit of a branch, or None when there is no such branch."""
+    status, out, _ = bare.answer("rev-parse", "--verify", "--quiet", f"{THERE}/heads/{branch}^{{commit}}")
+    return out if status == 0 else None
 
 
 def is_ancestor(bare: Repository, older: str, newer: str) -> bool:
+    """Answer whether a commit is in another one's history, or is it."""
     status, _, err = bare.answer("merge-base", "--is-ancestor", older, newer)
     if status not in (0, 1):
         raise Unavailable(f"git merge-base failed: {err}")
@@ -53,18 +70,71 @@ def commits_of(bare: Repository, older: str, newer: str) -> tuple[Commit, ...]:
 
 def _listed(bare: Repository, option: str, between: str) -> tuple[Commit, ...]:
     listed = bare.git("log", option, "--format=%H %s", between)
-    pairs = (line.partition(" ") for line in listed.splitlines())
-    return tuple(Commit(commit, title) for commit, _, title in pairs)
+    pairs = (line.partition(" ") for line in rows(listed))
+    return tuple(Commit(commit, _spelled(title)) for commit, _, title in pairs)
 
 
-def patches_of(bare: Repository, tags: dict[str, str], faulty: Version, commit: str) -> dict[str, str]:
-    """Tags above the faulty one whose commit's trailer says that it reverts this very commit."""
+def _spelled(title: str) -> str:
+    """A title as one line of text, whatever bytes it is made of."""
+    return " ".join(title.encode("utf-8", "backslashreplace").decode().split())
+
+
+def answers_to(bare: Repository, faulty: str, commit: str, head: str, trailers: Sequence[str] = TRAILERS) -> list[str]:
+    """The commits above the faulty one whose trailer says that they revert or mend this very commit, newest first."""
+    form = "".join(f"%x1f%(trailers:key={trailer},valueonly,separator=%x1f)" for trailer in trailers)
+    found = f"--grep=^({'|'.join(trailers)}): "
+    listed = bare.git("log", "--extended-regexp", found, f"--format=%H{form}", f"{commit}..{head}")
+    said = (line.split("\x1f") for line in rows(listed))
+    return [row[0] for row in said if f"{faulty} {commit}" in row[1:]]
+
+
+def reverted_on(bare: Repository, head: str) -> tuple[str, ...]:
+    """The tags of all releases that commits on a branch say they take out."""
+    form = "--format=%(trailers:key=Reverts-Release,valueonly)"
+    listed = bare.git("log", "--grep=^Reverts-Release: ", form, head)
+    return tuple(dict.fromkeys(line.split()[0] for line in rows(listed) if line.strip()))
+
+
+def brought_in_by(bare: Repository, commit: str, head: str) -> str:
+    """The commit on a branch's own line that brought another one in: itself, or the oldest merge that has it."""
+    line = bare.git("rev-list", "--first-parent", head, f"^{commit}^").splitlines()
+    if commit in line:
+        return commit
+    holding = bare.git("rev-list", "--first-parent", "--ancestry-path", f"{commit}..{head}").splitlines()
+    return holding[-1] if holding else commit
+
+
+def patches_of(bare: Repository, tags: dict[str, str], faulty: Version, commit: str, head: str) -> dict[str, str]:
+    """Tags above the faulty one in whose history a commit says that it reverts this very commit."""
     found = {}
-    for tag in tags_by(bare, f"--contains={commit}"):
-        each = tags.get(tag, commit)
-        if each == commit:
-            continue
-        form = "--format=%(trailers:key=Reverts-Release,valueonly)"
-        if bare.git("log", "-1", form, "--end-of-options", each).split() == [faulty.tag, commit]:
-            found[tag] = each
+    for answer in answers_to(bare, faulty.tag, commit, head, REVERTS):
+        for tag in tags_by(bare, f"--contains={answer}"):
+            if tag in tags and tags[tag] != commit:
+                found[tag] = tags[tag]
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One path in two trees: modes and object ids, zeros where it is missing."""
+
+    modes: tuple[str, str]
+    objects: tuple[str, str]
+
+
+def differing(bare: Repository, one: str, other: str, paths: Sequence[str] = ()) -> dict[str, Difference]:
+    """The paths in which two trees differ, quoted as git quotes them (`core.quotePath`)."""
+    within = ["--", *paths] if paths else []
+    listed = bare.git("diff-tree", "-r", "--raw", "--no-abbrev", "--no-renames", one, other, *within)
+    found = {}
+    for line in rows(listed):
+        fields, _, path = line.partition("\t")
+        old, new, before, after = fields.lstrip(":").split()[:4]
+        found[path] = Difference((old, new), (before, after))
+    return found
+
+
+def renamed(bare: Repository, one: str, other: str) -> list[tuple[str, str]]:
+    """The files that were renamed between two trees, as the merge sees them: old path and new one."""
+    listed = bare.git("diff-tree", "-r", "--find-renames", "--diff-filter=R", "--name-status", one, other)
+    return [(old, new) for _, old, new in (line.split("\t") for line in rows(listed))]

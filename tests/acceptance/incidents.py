@@ -14,8 +14,13 @@ def prepare(lab: World, service: str) -> None:
     for version in ("v1.0.0", "v1.1.0", "v1.2.0"):
         if version != "v1.0.0":
             team.release(version)
-        ended = lab.pipeline.wait_for(f"acme/{service}", version)
-        assert ended["state"] == "success", ended
+        deploy(lab, service, version)
+
+
+def deploy(lab: World, service: str, version: str) -> None:
+    """Wait until the pipeline has deployed a release that was tagged."""
+    ended = lab.pipeline.wait_for(f"acme/{service}", version)
+    assert ended["state"] == "success", ended
 
 
 def alert(service: str, version: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from recovery.errors import Unavailable
 from recovery.incidents import Cause, Source
 from recovery.readings import Point
 from recovery.reverts import Commit, Proof, Pushed, RevertPlan
-from recovery.timelines import Event, Harm, Story
+from recovery.timelines import Event, Harm, Story, taken_back
 from tasks.documents import read_document, write_post_mortem
 from tasks.notify import notify, variable_of
 
@@ -33,9 +33,9 @@ PLAN = RevertPlan(
     "Revert release v1.2.0", "", "", (BRANCHED,), (), None,
 )  # fmt: skip
 STORY = Story(
-    "shop", "v1.2.0", "v1.2.1", "v1.1.0", Cause(sentence="8 % failed", source=Source.MONITOR, seen_at=NOW),
+    "shop", "v1.2.0", "v1.2.1", Cause(sentence="8 % failed", source=Source.MONITOR, seen_at=NOW),
     (Event(NOW, "v1.2.0 deployed", "cluster"), Event(NOW + timedelta(seconds=72), "detected by monitor", "monitor")),
-    Harm(100, 8, NOW, NOW), PLAN, Pushed("f" * 40, "e" * 40, "t", "v1.2.1", (), "pushed"),
+    Harm(100, 8, NOW, NOW), taken_back(PLAN), Pushed("f" * 40, "e" * 40, "t", "v1.2.1", (), "pushed"),
     Proof((("git rev-parse v1.2.1^{tree}", "t"),)),
 )  # fmt: skip
 POINTS = [Point(NOW + n * timedelta(seconds=15), 100.0, 8.0, 8.0) for n in range(8)]

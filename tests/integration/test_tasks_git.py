@@ -18,9 +18,9 @@ from recovery.catalog import Service
 from recovery.errors import Incomplete, Refused, Unavailable
 from recovery.incidents import Cause
 from recovery.releases import Release
-from recovery.reverts import RevertPlan, plan_revert
+from recovery.reverts import Decision, Pushed, RevertPlan, Way, plan_revert
 from recovery.versions import parse_version
-from tasks.git import preview_revert, prove_revert, push_revert, read_history, sync_develop
+from tasks.git import preview_revert, prove_revert, push_revert, read_history
 from tasks.git.plumbing import Repository
 from tasks.git.revert import commit_revert
 from tests.integration.plain_git import commit, git
@@ -60,6 +60,13 @@ def planned(service: Service) -> RevertPlan:
     return plan_revert(service, parse_version("v1.2.0"), read_history.fn(service, "v1.2.0"), RELEASES, CAUSE)
 
 
+def taken_out(plan: RevertPlan) -> Pushed:
+    """Pushed straight to main."""
+    pushed = push_revert.fn(plan, Decision(Way.PUSH, ""))
+    assert pushed is not None
+    return pushed
+
+
 def refs(host: GitHost, service: Service) -> str:
     """Every ref on the host's disk."""
     return git("for-each-ref", "--format=%(refname) %(objectname)", at=host.bare(service.repository))
@@ -84,7 +91,7 @@ def push(host: GitHost, service: Service, directory: Path, name: str, branch: st
 def test_the_patch_release_is_the_stable_one_byte_for_byte(host: GitHost, service: Service, tmp_path: Path) -> None:
     """One commit on main and an annotated tag, both with the faulty release's name on them; the faulty tag stays."""
     plan = planned(service)
-    pushed = push_revert.fn(plan)
+    pushed = taken_out(plan)
 
     seen = clone(host, service, tmp_path)
     assert pushed.tag == "v1.2.1"
@@ -101,10 +108,10 @@ def test_the_patch_release_is_the_stable_one_byte_for_byte(host: GitHost, servic
 def test_the_proof_holds_when_anybody_runs_it(host: GitHost, service: Service, tmp_path: Path) -> None:
     """Each command of the proof prints in a fresh clone what the proof says."""
     plan = planned(service)
-    proof = prove_revert.fn(plan, push_revert.fn(plan))
+    proof = prove_revert.fn(plan, taken_out(plan))
 
     seen = clone(host, service, tmp_path)
-    assert len(proof.lines) == 6
+    assert len(proof.lines) == 7
     for command, printed in proof.lines:
         assert git(*command.split()[1:], at=seen) == printed
 
@@ -112,10 +119,10 @@ def test_the_proof_holds_when_anybody_runs_it(host: GitHost, service: Service, t
 def test_the_second_call_changes_nothing(host: GitHost, service: Service) -> None:
     """It finds the first one's commit, says so, and every ref stays."""
     plan = planned(service)
-    first = push_revert.fn(plan)
+    first = taken_out(plan)
     before = refs(host, service)
 
-    second = push_revert.fn(plan)
+    second = taken_out(plan)
 
     assert second.said.startswith("skipped: v1.2.0 was already taken out as v1.2.1")
     assert (second.commit, second.tag) == (first.commit, first.tag)
@@ -127,7 +134,9 @@ def test_rehearsing_changes_nothing(host: GitHost, service: Service) -> None:
     """Planning and previewing leave every ref as it was."""
     before = refs(host, service)
 
-    assert "tagged v1.2.1" in preview_revert.fn(planned(service))
+    seen = preview_revert.fn(planned(service))
+
+    assert seen.tree == git("rev-parse", "v1.1.0^{tree}", at=host.bare(service.repository))
     assert refs(host, service) == before
 
 
@@ -135,7 +144,7 @@ def test_later_work_that_touches_other_files_is_kept(host: GitHost, service: Ser
     """The result is the stable tree and the later file, nothing else."""
     push(host, service, tmp_path, "later.py")
     plan = planned(service)
-    prove_revert.fn(plan, push_revert.fn(plan))
+    prove_revert.fn(plan, taken_out(plan))
 
     seen = clone(host, service, tmp_path)
     assert git("diff", "--name-status", "v1.1.0", "v1.2.1", at=seen) == "A\tlater.py"
@@ -147,7 +156,7 @@ def test_work_that_comes_after_the_plan_is_kept_too(host: GitHost, service: Serv
     plan = planned(service)
     moved = push(host, service, tmp_path, "meanwhile.py")
 
-    assert push_revert.fn(plan).parent == moved
+    assert taken_out(plan).parent == moved
     assert git("show", "v1.2.1:meanwhile.py", at=clone(host, service, tmp_path)) == "later = True"
 
 
@@ -158,9 +167,10 @@ def test_later_work_on_the_same_lines_is_refused(host: GitHost, service: Service
     push(host, service, tmp_path, changed)
     plan, before = planned(service), refs(host, service)
 
-    for act in (preview_revert.fn, push_revert.fn):
-        with pytest.raises(Refused, match=changed):
-            act(plan)
+    seen = preview_revert.fn(plan)
+    assert (seen.tree, seen.conflicts) == (None, (changed,))
+    with pytest.raises(Refused, match=changed):
+        taken_out(plan)
     assert refs(host, service) == before
 
 
@@ -171,18 +181,18 @@ def test_a_patch_number_taken_meanwhile_is_left_alone(host: GitHost, service: Se
     git("tag", "v1.2.1", "v1.1.0^{commit}", at=seen)
     git("push", "--quiet", "origin", "refs/tags/v1.2.1", at=seen, token=host.token("team"))
 
-    assert push_revert.fn(plan).tag == "v1.2.2"
+    assert taken_out(plan).tag == "v1.2.2"
     there = host.bare(service.repository)
     assert git("rev-parse", "v1.2.1", at=there) == plan.stable_commit
 
 
 def test_pushes_at_the_same_time_leave_one_commit_and_one_tag(host: GitHost, service: Service) -> None:
-    """Three processes that do not know of each other agree on the result."""
+    """Three threads that push without knowing of each other agree on the result."""
     plan = planned(service)
     tags = git("tag", at=host.bare(service.repository)).splitlines()
 
     with ThreadPoolExecutor(3) as pool:
-        done = list(pool.map(push_revert.fn, [plan] * 3))
+        done = list(pool.map(taken_out, [plan] * 3))
 
     there = host.bare(service.repository)
     assert len({pushed.commit for pushed in done}) == 1
@@ -193,49 +203,14 @@ def test_pushes_at_the_same_time_leave_one_commit_and_one_tag(host: GitHost, ser
 def test_the_same_plan_gives_the_same_objects(host: GitHost, service: Service) -> None:
     """Made once more on a host that lost everything, commit and tag carry the same ids."""
     plan, before = planned(service), host.bare(service.repository)
-    push_revert.fn(plan)
+    taken_out(plan)
     first = refs(host, service)
     git("update-ref", "-d", "refs/tags/v1.2.1", at=before)
     git("update-ref", "refs/heads/main", plan.faulty_commit, at=before)
 
-    push_revert.fn(plan)
+    taken_out(plan)
 
     assert refs(host, service) == first
-
-
-def test_develop_without_work_of_its_own_is_fast_forwarded(host: GitHost, service: Service) -> None:
-    """Develop becomes main's commit, and a second time nothing happens."""
-    plan = planned(service)
-    pushed = push_revert.fn(plan)
-
-    assert sync_develop.fn(service, plan, pushed).startswith("fast-forwarded v1.2.1 into develop")
-    assert git("rev-parse", "develop", at=host.bare(service.repository)) == pushed.commit
-    assert sync_develop.fn(service, plan, pushed) == "skipped: develop already contains v1.2.1"
-
-
-def test_develop_with_work_of_its_own_gets_a_real_merge(host: GitHost, service: Service, tmp_path: Path) -> None:
-    """Two parents, develop's first; its own work stays and the faulty release goes."""
-    own = push(host, service, tmp_path, "next.py", "develop")
-    plan = planned(service)
-    pushed = push_revert.fn(plan)
-
-    assert sync_develop.fn(service, plan, pushed).startswith("merged v1.2.1 into develop")
-    there = host.bare(service.repository)
-    assert git("log", "-1", "--format=%P", "develop", at=there) == f"{own} {pushed.commit}"
-    assert git("diff", "--name-status", "v1.1.0", "develop", at=there) == "A\tnext.py"
-
-
-def test_develop_that_conflicts_is_left_to_people(host: GitHost, service: Service, tmp_path: Path) -> None:
-    """The refusal names the file, and develop stays."""
-    changed = git("diff", "--name-only", "--diff-filter=M", "v1.1.0", "v1.2.0", "--", "shop",
-                  at=host.bare(service.repository)).splitlines()[0]  # fmt: skip
-    own = push(host, service, tmp_path, changed, "develop")
-    plan = planned(service)
-    pushed = push_revert.fn(plan)
-
-    with pytest.raises(Refused, match=changed):
-        sync_develop.fn(service, plan, pushed)
-    assert git("rev-parse", "develop", at=host.bare(service.repository)) == own
 
 
 def test_a_host_that_declines_the_push_is_refused(host: GitHost, service: Service) -> None:
@@ -247,7 +222,7 @@ def test_a_host_that_declines_the_push_is_refused(host: GitHost, service: Servic
     hook.chmod(0o755)
 
     with pytest.raises(Refused, match="does not let us push to main"):
-        push_revert.fn(plan)
+        taken_out(plan)
     assert refs(host, service) == before
 
 
@@ -283,7 +258,7 @@ def test_a_hostile_environment_changes_nothing(
     with monkeypatch.context() as shell:
         for name, value in hostile.items():
             shell.setenv(name, value)
-        pushed = push_revert.fn(plan)
+        pushed = taken_out(plan)
 
     seen = clone(host, service, tmp_path)
     assert git("log", "-1", "--format=%an %ct", "v1.2.1", at=seen) == f"ripcord {NOW.timestamp():.0f}"
@@ -294,7 +269,7 @@ def test_nothing_is_left_on_the_disk(service: Service, monkeypatch: pytest.Monke
     """Neither after a success nor after a refusal."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     plan = planned(service)
-    push_revert.fn(plan)
+    taken_out(plan)
     with pytest.raises(Refused, match="no tag v9"):
         read_history.fn(service, "v9.0.0")
 
@@ -307,13 +282,13 @@ def test_main_that_moves_while_we_push_is_not_overwritten(
     """A commit that wins the race becomes our parent and stays in the tree."""
     rivals: list[str] = []
 
-    def after_a_rival(bare: Repository, plan: RevertPlan, parent: str, tree: str) -> str:
+    def after_a_rival(bare: Repository, plan: RevertPlan, parent: str, tree: str, message: str) -> str:
         rivals.extend([] if rivals else [push(host, service, tmp_path, "rival")])
-        return commit_revert(bare, plan, parent, tree)
+        return commit_revert(bare, plan, parent, tree, message)
 
-    monkeypatch.setattr("tasks.git.commit_revert", after_a_rival)
+    monkeypatch.setattr("tasks.git.push.commit_revert", after_a_rival)
 
-    pushed = push_revert.fn(planned(service))
+    pushed = taken_out(planned(service))
 
     bare = host.bare(service.repository)
     assert git("rev-parse", "v1.2.1^{commit}^@", at=bare).split() == rivals == [pushed.parent]
@@ -326,15 +301,15 @@ def test_a_main_that_never_rests_is_given_up(
     """After five lost races it is Refused with the way out; the rivals' work stays and no tag is left."""
     rivals: list[str] = []
 
-    def after_a_rival(bare: Repository, plan: RevertPlan, parent: str, tree: str) -> str:
+    def after_a_rival(bare: Repository, plan: RevertPlan, parent: str, tree: str, message: str) -> str:
         rivals.append(push(host, service, tmp_path, f"rival-{len(rivals)}"))
-        return commit_revert(bare, plan, parent, tree)
+        return commit_revert(bare, plan, parent, tree, message)
 
-    monkeypatch.setattr("tasks.git.commit_revert", after_a_rival)
+    monkeypatch.setattr("tasks.git.push.commit_revert", after_a_rival)
     plan = planned(service)
 
     with pytest.raises(Refused, match="moved 5 times while we pushed: freeze merges and retry"):
-        push_revert.fn(plan)
+        taken_out(plan)
     bare = host.bare(service.repository)
     assert git("rev-list", "--reverse", "main", "--not", "v1.2.0", at=bare).split() == rivals
     assert git("tag", "--list", "v1.2.*", at=bare) == "v1.2.0"
@@ -348,7 +323,7 @@ def test_a_token_that_may_only_read_is_refused(
     plan, before = planned(service), refs(host, service)
 
     with pytest.raises(Refused, match="check RIPCORD_GITHUB_TOKEN and its permissions"):
-        push_revert.fn(plan)
+        taken_out(plan)
     assert refs(host, service) == before
 
 
@@ -361,7 +336,7 @@ def test_a_branch_that_is_not_there_is_refused(service: Service) -> None:
 def test_a_patch_that_somebody_moved_is_not_proved(host: GitHost, service: Service) -> None:
     """The proof reads the remote afresh, and names what does not hold and what was done before."""
     plan = planned(service)
-    pushed = push_revert.fn(plan)
+    pushed = taken_out(plan)
     git("update-ref", "refs/tags/v1.2.1", "v1.2.0^{commit}", at=host.bare(service.repository))
 
     with pytest.raises(Incomplete, match=r"does not hold that v1\.2\.1 is .*done before: pushed"):
@@ -382,7 +357,7 @@ def test_the_token_is_in_no_argument_and_no_configuration(
     plan = planned(service)
     with monkeypatch.context() as shell:
         shell.setenv("PATH", str(spy.parent), prepend=":")
-        push_revert.fn(plan)
+        taken_out(plan)
 
     seen = log.read_text()
     assert "git-remote-http" in seen

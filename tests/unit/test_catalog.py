@@ -77,4 +77,4 @@ def test_the_catalogue_that_is_shipped_is_valid() -> None:
     assert parse_catalogue(text).services
     for model in (Limits, Probe, Service):
         undescribed = {key for key, field in model.model_fields.items() if not field.description}
-        assert undescribed <= {"name", "limits", "probes"}
+        assert undescribed <= {"name", "limits", "probes", "migrations"}

@@ -1,5 +1,6 @@
 """Which release is the previous stable one, and what the revert of the faulty one is."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from recovery.catalog import Service
 from recovery.errors import Refused
 from recovery.incidents import Cause
+from recovery.pulls import Protection
 from recovery.releases import Release, choose_stable
-from recovery.reverts import Commit, History, RevertPlan, plan_revert
+from recovery.reverts import Commit, History, Literal, Preview, RevertPlan, Way, choose_way, plan_revert
 from recovery.versions import parse_version
+from recovery.wording import revert_message
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 FAULTY = parse_version("v1.2.0")
@@ -56,6 +59,9 @@ def test_two_tags_on_one_commit_are_nothing_to_take_back() -> None:
         choose_stable(FAULTY, [release("v1.1.0")], {"v1.1.0": "e", "v1.2.0": "e"})
 
 
+SEEN = Preview("e", "t", (), ("shop.py",), (), False, Literal.SAME, (), (), ())
+
+
 def history(**changes: object) -> History:
     """v1.1.0, then v1.2.0 at the head of main."""
     made: dict[str, object] = {
@@ -77,8 +83,11 @@ def test_the_plan_names_the_next_free_patch_and_speaks_in_trailers() -> None:
     made = plan(history())
 
     assert (made.patch_tag, made.stable_tag, made.date) == ("v1.2.1", "v1.1.0", NOW)
-    assert made.message.startswith("Revert release v1.2.0\n\ncheckout fails\n")
-    assert made.message.endswith("Reverts-Release: v1.2.0 e\nRestores-Release: v1.1.0 b\nIncident: shop/v1.2.0\n")
+    message = revert_message(made, SEEN)
+    assert message.startswith("Revert release v1.2.0\n\ncheckout fails\n")
+    assert message.endswith(
+        "Reverts-Release: v1.2.0 e\nRestores-Release: v1.1.0 b\nRestored-Tree: t\nIncident: shop/v1.2.0\n"
+    )
 
 
 def test_a_patch_that_already_did_it_is_found_and_not_made_again() -> None:
@@ -93,6 +102,7 @@ def test_a_patch_that_already_did_it_is_found_and_not_made_again() -> None:
     [
         (history(faulty_on_main=False), "is not on main"),
         (history(later=("v1.3.0",)), "take v1.3.0 back first"),
+        (history(later=("v1.2.1",), mends={"v1.2.1": "f"}), "was mended by the hotfix v1.2.1: if that one is faulty"),
     ],
 )
 def test_what_would_break_more_is_refused(seen: History, words: str) -> None:
@@ -105,3 +115,86 @@ def test_a_cause_without_a_time_is_refused() -> None:
     """Commits must carry the same time on every try."""
     with pytest.raises(Refused, match="seen_at"):
         plan(history(), None)
+
+
+def test_a_tag_that_was_moved_since_it_was_deployed_is_refused() -> None:
+    """What the pipeline deployed is what customers have; the tag says something else now."""
+    cause = Cause(sentence="checkout fails", seen_at=NOW)
+
+    with pytest.raises(Refused, match=r"v1\.2\.0 was moved: the pipeline deployed d0"):
+        plan_revert(SHOP, FAULTY, history(), [release("v1.1.0")], cause, deployed="d0")
+
+
+def test_a_newer_release_made_elsewhere_is_a_doubt_until_a_person_confirms_or_main_has_it() -> None:
+    """v1.1.1 was a hotfix on a side branch: going back to v1.1.0 would ship without it."""
+    releases = [release("v1.1.0"), release("v1.1.1")]
+
+    doubted = choose_stable(FAULTY, releases, CONTAINED)
+    merged = choose_stable(FAULTY, releases, CONTAINED, on_main={"v1.1.1"})
+    confirmed = choose_stable(FAULTY, releases, CONTAINED, confirmed="v1.1.0")
+
+    assert doubted.doubt is not None
+    assert "confirm with '--to v1.1.0'" in doubted.doubt
+    assert (merged.version.tag, merged.doubt) == ("v1.1.0", None)
+    assert (confirmed.doubt, confirmed.reason.startswith("chosen by a person")) == (None, True)
+
+
+def test_a_version_that_is_no_candidate_cannot_be_confirmed() -> None:
+    """The refusal lists what can be chosen."""
+    with pytest.raises(Refused, match=r"v1\.0\.9 is no stable release .*: v1\.1\.0, v1\.0\.0"):
+        choose_stable(FAULTY, [release("v1.1.0"), release("v1.0.0")], CONTAINED, confirmed="v1.0.9")
+
+
+def test_releases_taken_back_before_are_not_gone_back_to() -> None:
+    """Known by their notes, by the commits that revert them, and by the catalogue."""
+    noted = Release(1, "v1.1.0", "", "> Taken back by v1.1.1. Do not deploy.", False, False, NOW)
+
+    assert choose_stable(FAULTY, [noted, release("v1.0.0")], CONTAINED).version.tag == "v1.0.0"
+    cause = Cause(sentence="checkout fails", seen_at=NOW)
+    for service, seen in (
+        (SHOP, history(contained=CONTAINED, reverted=("v1.1.0",))),
+        (SHOP.model_copy(update={"quarantine": ("v1.1.0",)}), history(contained=CONTAINED)),
+    ):
+        made = plan_revert(service, FAULTY, seen, [release("v1.1.0"), release("v1.0.0")], cause)
+        assert made.stable_tag == "v1.0.0"
+
+
+def test_each_way_is_chosen_for_its_reason() -> None:
+    """Push where nothing stands against it, a pull request where main or the catalogue wants one, else a hotfix."""
+    made, asks = plan(history()), SHOP.model_copy(update={"via": "pull-request"})
+    conflict = replace(SEEN, tree=None, conflicts=("shop.py",))
+
+    def way(service: Service, seen: Preview, obstacle: str | None, protection: Protection) -> Way:
+        return choose_way(service, made, seen, obstacle, protection, signing=False).way
+
+    assert way(SHOP, SEEN, None, Protection()) is Way.PUSH
+    assert way(asks, SEEN, None, Protection()) is Way.PULL_REQUEST
+    assert way(SHOP, SEEN, None, Protection(pull_request=True)) is Way.PULL_REQUEST
+    assert way(SHOP, SEEN, "a migration lies between", Protection()) is Way.HOTFIX
+    assert way(SHOP, conflict, None, Protection()) is Way.HOTFIX
+    assert way(SHOP, replace(SEEN, broken=("something is lost",)), None, Protection()) is Way.HOTFIX
+
+
+def test_what_main_asks_for_and_we_cannot_give_is_refused() -> None:
+    """A merge queue; a signature without a key; with a key the signature is no obstacle."""
+    made = plan(history())
+
+    with pytest.raises(Refused, match="merged through a queue"):
+        choose_way(SHOP, made, SEEN, None, Protection(merge_queue=True), signing=True)
+    with pytest.raises(Refused, match="RIPCORD_SIGNING_KEY"):
+        choose_way(SHOP, made, SEEN, None, Protection(signatures=True), signing=False)
+    assert choose_way(SHOP, made, SEEN, None, Protection(signatures=True), signing=True).way is Way.PUSH
+
+
+def test_two_releases_that_do_not_differ_are_nothing_to_take_back() -> None:
+    """An empty release, or one that touched nothing of this service in a shared repository."""
+    with pytest.raises(Refused, match=r"v1\.2\.0 and v1\.1\.0 do not differ: there is nothing to take back"):
+        choose_way(SHOP, plan(history()), replace(SEEN, touched=()), None, Protection(), signing=False)
+
+
+def test_a_doubt_is_refused_before_anything_is_pushed() -> None:
+    """The plan can be looked at; the way is not taken."""
+    made = replace(plan(history()), doubt="v1.1.1 is newer: confirm with '--to v1.1.0'")
+
+    with pytest.raises(Refused, match=r"--to v1\.1\.0"):
+        choose_way(SHOP, made, SEEN, None, Protection(), signing=False)

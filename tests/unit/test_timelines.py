@@ -4,12 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from recovery.hotfixes import HotfixPlan
 from recovery.incidents import Cause, Source
+from recovery.proposals import FixKind, FixProposal
 from recovery.readings import Point
 from recovery.releases import Release
 from recovery.reverts import Commit, Proof, Pushed, RevertPlan
 from recovery.rollouts import Mark, Revision, Rollout, Standing
-from recovery.timelines import Harm, Story, harm_of, since_first, tell_story
+from recovery.timelines import Harm, Story, harm_of, mended, since_first, taken_back, tell_story
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PLAN = RevertPlan(
@@ -35,7 +37,7 @@ def told(*, kept: tuple[Commit, ...] = (), marked: str = "h2", seen_at: datetime
     release = Release(9, "v1.2.1", "v1.2.1", "", False, False, after(5))
     cause = Cause(sentence="checkout fails", source=Source.MONITOR, seen_at=seen_at or after(2))
     pushed = Pushed("f" * 40, "e" * 40, "t", "v1.2.1", kept, "pushed")
-    return tell_story(cause, rollout, PLAN, pushed, Proof(()), [release], Harm(100, 31, after(1), after(3)))
+    return tell_story(cause, rollout, taken_back(PLAN), pushed, Proof(()), [release], Harm(100, 31, after(1), after(3)))
 
 
 def test_every_event_stands_in_the_order_it_happened_with_its_source() -> None:
@@ -92,3 +94,21 @@ def test_times_are_counted_from_the_first_event() -> None:
     spans = [span for _, span in since_first(told().events)]
 
     assert (spans[0], spans[-1]) == (timedelta(0), timedelta(minutes=6))
+
+
+def test_a_hotfix_claims_no_equality() -> None:
+    """Its headline says what it is, and the remedy what it took out again."""
+    plan = HotfixPlan(
+        "shop", "acme/shop", "main", "v", "v1.2.0", "e" * 40, None, None, "v1.2.1", "hotfix/v1.2.1", after(0),
+        "checkout fails", "migrations", (), (), None,
+    )  # fmt: skip
+    proposal = FixProposal(FixKind.PULL_REQUEST, "Revert coupons", "it fits", takes_out=(Commit("c", "Coupons"),))
+    pushed = Pushed("f" * 40, "e" * 40, "t", "v1.2.1", (), "pushed")
+    rollout = Rollout("shop", "acme", "shop", "u", "v1.2.1", 4, 4, 3, 3, 3, 3)
+    cause = Cause(sentence="checkout fails", seen_at=after(2))
+
+    story = tell_story(cause, rollout, mended(plan, proposal), pushed, Proof(()), [], Harm(0, 0, None, None))
+
+    assert story.headline == "shop is restored by v1.2.1, a hotfix of v1.2.0"
+    assert story.remedy.taken_out == proposal.takes_out
+    assert mended(plan, None).title == "Mend v1.2.0"

@@ -1,0 +1,224 @@
+"""Where a full rollback is not feasible: why, and what is prepared instead."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from recovery.catalog import Service
+from recovery.errors import Refused
+from recovery.incidents import Cause
+from recovery.proposals import FixProposal, propose
+from recovery.pulls import PullRequest
+from recovery.ranges import Range, is_migration, is_own
+from recovery.releases import Release, Stable, choose_stable
+from recovery.reverts import History, newest, shortened
+from recovery.versions import Version, next_patch
+
+A_PERSON_WANTS_IT = "a person asked for a hotfix"
+
+
+class Answer(StrEnum):
+    """What a person says to a hotfix that is prepared."""
+
+    TAKE = "take the proposal"
+    OWN = "own commits are pushed"
+    ABANDON = "abandon"
+
+
+@dataclass(frozen=True, slots=True)
+class Feasibility:
+    """Whether everything between two releases can be taken out; the obstacles are sentences."""
+
+    full_rollback: bool
+    reason: str
+    obstacles: tuple[str, ...] = ()
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why it is not feasible, or None."""
+        return None if self.full_rollback else self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class HotfixPlan:
+    """A branch from `main` with the least that mends a release, a pull request, and the patch tag on its merge."""
+
+    service: str
+    repository: str
+    main: str
+    tag_prefix: str
+    faulty_tag: str
+    faulty_commit: str
+    stable_tag: str | None
+    stable_commit: str | None
+    patch_tag: str
+    branch: str
+    date: datetime
+    because: str
+    reason: str
+    proposals: tuple[FixProposal, ...]
+    migrations: tuple[str, ...]  # paths of the service's migrations that the release touches: they stay
+    done_as: str | None  # the patch tag that already did it
+
+
+@dataclass(frozen=True, slots=True)
+class HotfixBranch:
+    """What stands on the hotfix branch after the push; for a branch to start from, `commit` is its `parent`."""
+
+    branch: str
+    commit: str
+    parent: str  # where the branch left main
+    tree: str
+    said: str
+    conflicts: tuple[str, ...]  # paths for which better proposals could not be made
+    proposal: FixProposal | None  # what was made; None where people made the branch
+    merged_as: str | None = None  # the commit on main by which it is there already
+
+
+@dataclass(frozen=True, slots=True)
+class BranchCommit:
+    """A commit on the branch that `main` does not have."""
+
+    id: str
+    title: str
+    author: str
+    ours: bool
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.id[:12]}, {self.author})"
+
+
+@dataclass(frozen=True, slots=True)
+class BranchState:
+    """What stands on a hotfix branch now; without a head there is no such branch."""
+
+    branch: str
+    head: str | None
+    main: str  # head of main
+    fork: str  # where the branch left it
+    ahead: tuple[BranchCommit, ...] = ()  # newest first
+    brings: tuple[tuple[str, str], ...] = ()  # paths that it changes, and git ls-tree's words; empty: deleted
+
+    @property
+    def own(self) -> tuple[BranchCommit, ...]:
+        """What people pushed."""
+        return tuple(commit for commit in self.ahead if not commit.ours)
+
+
+def judge_feasibility(
+    service: Service, between: Range, asked: bool = False, schema_objection: str | None = None
+) -> Feasibility:
+    """Answer whether a full rollback is feasible.
+
+    It is not where a migration lies between that does not say it is compatible, where the stable version cannot
+    run on today's schema (`schema_objection` says why), where there is nothing to go back to, or where a person
+    wants a hotfix.
+    """
+    obstacles = [A_PERSON_WANTS_IT] if asked else []
+    if between.stable_tag is None:
+        obstacles.append(f"there is no stable release before {between.faulty_tag} to go back to")
+    migrations = [each for each in between.changes if is_own(service, each.path) and is_migration(service, each.path)]
+    risky = [each for each in migrations if not each.compatible]
+    if risky:
+        files = shortened([each.path for each in risky])
+        obstacles.append(
+            f"{between.faulty_tag} brought database migrations that {between.stable_tag} may not run with: {files}; "
+            f"if it does, write '{service.migrations.compatible}' into them on {service.main} and try again, "
+            "else a hotfix keeps them"
+        )
+    if schema_objection:
+        obstacles.append(schema_objection)
+    if obstacles:
+        return Feasibility(False, ". ".join(obstacles), tuple(obstacles))
+    what = "only migrations that say they are compatible lie" if migrations else "no migration lies"
+    return Feasibility(True, f"{what} between {between.stable_tag} and {between.faulty_tag}")
+
+
+def stable_before(
+    service: Service, faulty: Version, history: History, releases: Sequence[Release], to: str | None = None
+) -> Stable | None:
+    """The stable release as the revert would choose it; None where there is none: a hotfix needs none."""
+    bad = {*service.quarantine, *history.reverted} - {to}
+    try:
+        return choose_stable(faulty, releases, history.contained, bad, history.on_main, to)
+    except Refused:
+        if to is not None:
+            raise
+        return None
+
+
+def plan_hotfix(
+    service: Service,
+    faulty: Version,
+    history: History,
+    releases: Sequence[Release],
+    between: Range,
+    because: Cause,
+    why: str,
+    to: str | None = None,
+) -> HotfixPlan:
+    """Decide the names and rank the proposals; `why` says why it is a hotfix and no full rollback.
+
+    Raises Refused when a newer release was built on the faulty one, or when `between` speaks of another stable
+    release than the one that would be chosen.
+    """
+    if because.seen_at is None:
+        raise Refused("the cause carries no time, and commits must carry the same one on every try: set seen_at")
+    stable = stable_before(service, faulty, history, releases, to)
+    if between.stable_tag != (stable.version.tag if stable else None):
+        raise Refused(
+            f"the range was read from {between.stable_tag or 'no stable release'} and the stable release is "
+            f"{stable.version if stable else 'none'} now: plan again"
+        )
+    patches = {**history.patches, **between.mended_by}
+    done_as = newest(patches, faulty.prefix)
+    newer = newest([tag for tag in history.later if tag not in patches], faulty.prefix)
+    if newer and not done_as:
+        raise Refused(f"{newer} was released on top of {faulty}: mend {newer}, a hotfix of {faulty} would be older")
+    patch = done_as or next_patch(faulty, {*history.tags, *(release.tag for release in releases)}).tag
+    # What did not come to main in the release cannot be taken out of it by its difference.
+    known = between if history.faulty_on_main else Range(faulty.tag, history.faulty, None, None)
+    migrations = [
+        each.path for each in known.changes if is_own(service, each.path) and is_migration(service, each.path)
+    ]
+    return HotfixPlan(
+        service=service.name,
+        repository=service.repository,
+        main=service.main,
+        tag_prefix=faulty.prefix,
+        faulty_tag=faulty.tag,
+        faulty_commit=history.faulty,
+        stable_tag=stable.version.tag if stable else None,
+        stable_commit=stable.commit if stable else None,
+        patch_tag=patch,
+        branch=f"hotfix/{patch}",
+        date=because.seen_at.replace(microsecond=0),
+        because=because.sentence,
+        reason=why,
+        proposals=propose(service, known, because.sentence),
+        migrations=tuple(migrations),
+        done_as=done_as,
+    )
+
+
+def object_to(plan: HotfixPlan, answer: Answer, state: BranchState) -> str | None:
+    """Why an answer cannot be followed, given what stands on the branch; None where it can."""
+    if answer is Answer.ABANDON:
+        return None
+    if state.head is None:
+        return f"{plan.branch} is gone: push it again, or abandon"
+    if answer is Answer.OWN and not state.own:
+        return f"there is no commit of yours on {plan.branch}: push it first, or take the proposal"
+    if answer is Answer.TAKE and not state.ahead:
+        return f"{plan.branch} has no fix on it, none could be derived: push one and say so"
+    if answer is Answer.TAKE and state.own:
+        return (
+            f"{plan.branch} has commits that were not proposed ({state.own[0]}): say that they are yours, or drop them"
+        )
+    return None
+
+
+def as_read(pull: PullRequest, state: BranchState) -> PullRequest:
+    """The pull request with what stands on its branch now: nothing that comes after this look is merged."""
+    return replace(pull, sha=state.head or pull.sha)

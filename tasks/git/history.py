@@ -1,0 +1,69 @@
+"""Read what the repository says of a release, and what taking it out would give; changes nothing."""
+
+from prefect import task
+
+from recovery.catalog import Service
+from recovery.errors import Refused
+from recovery.reverts import History, Preview, RevertPlan, newest
+from recovery.versions import parse_version
+from tasks.git.plumbing import ALL, THERE, ephemeral
+from tasks.git.ranges import mends_of
+from tasks.git.reading import (
+    brought_by,
+    commits_of,
+    head_of,
+    is_ancestor,
+    patches_of,
+    reverted_on,
+    tags_by,
+    tags_of,
+)
+from tasks.git.revert import preview
+from tasks.retry import PATIENTLY
+
+LOOKED_AT = 30  # newest older releases whose distance to the faulty one is listed
+
+
+@task(name="read history", task_run_name="read history of {service.repository}", **PATIENTLY)
+def read_history(service: Service, faulty: str) -> History:
+    """Read tags, ancestry and what lies between the tags. Raises Refused when the faulty tag is not there."""
+    version = parse_version(faulty, service.tag_prefix)
+    with ephemeral(service.repository, ALL) as bare:
+        tags = tags_of(bare)
+        if faulty not in tags:
+            raise Refused(f"{service.repository} has no tag {faulty}: see 'git ls-remote --tags {bare.url}'")
+        head = head_of(bare, service.main)
+        commit = tags[faulty]
+        contained = {tag: tags[tag] for tag in tags_by(bare, f"--merged={commit}") if tag in tags}
+        older = _newest_of(contained.keys() - {faulty}, version.prefix)
+        return History(
+            head=head,
+            faulty=commit,
+            faulty_on_main=is_ancestor(bare, commit, head),
+            tags=tuple(tags),
+            contained=contained,
+            taken_out={tag: brought_by(bare, tags[tag], commit) for tag in older},
+            kept=commits_of(bare, commit, head),
+            later=tuple(tag for tag in tags_by(bare, f"--contains={commit}") if tags.get(tag) != commit),
+            patches=patches_of(bare, tags, version, commit, head),
+            reverted=tuple(tag for tag in reverted_on(bare, head) if tag != faulty),
+            on_main=tuple(tags_by(bare, f"--merged={head}")),
+            mends=mends_of(bare, tags, faulty, commit),
+            faulty_object=bare.git("rev-parse", "--verify", f"{THERE}/tags/{faulty}"),
+        )
+
+
+@task(name="preview revert", task_run_name="preview the revert of {plan.faulty_tag}", **PATIENTLY)
+def preview_revert(plan: RevertPlan) -> Preview:
+    """Compute the tree that the revert would give on main as it is, changing nothing."""
+    with ephemeral(plan.repository, ALL) as bare:
+        return preview(bare, plan, head_of(bare, plan.main))
+
+
+def _newest_of(tags: set[str], prefix: str) -> list[str]:
+    left = set(tags)
+    found: list[str] = []
+    while len(found) < LOOKED_AT and (tag := newest(left, prefix)):
+        left.discard(tag)
+        found.append(tag)
+    return found

@@ -1,0 +1,228 @@
+"""Put the revert on `main` and the patch tag on it, in one atomic push, or on a branch for a pull request."""
+
+from enum import Enum
+
+from prefect import get_run_logger, task
+
+from recovery.errors import Incomplete, Refused
+from recovery.pulls import Proposal
+from recovery.reverts import Decision, Preview, Pushed, RevertPlan, Way, occupied, oldest, shortened
+from recovery.versions import Version, next_patch, parse_version
+from recovery.wording import propose_revert, revert_message
+from tasks.git.plumbing import ALL, THERE, Repository, ephemeral, failure
+from tasks.git.reading import REVERTS, answers_to, branch_of, brought_in_by, commits_of, head_of, patches_of, tags_of
+from tasks.git.revert import commit_revert, merge_out, preview, tag_commit
+from tasks.retry import PATIENTLY
+
+TRIES = 5  # that main may move between our fetch and our push
+_BURNED = ("immutable release",)
+_PROTECTED = ("protected branch", "GH006", "GH013", "through a pull request")
+_SIGNATURE = ("verified signature",)
+_WORKFLOWS = ("workflows` permission", "`workflow` scope")
+_FORBIDDEN = ("pre-receive hook declined", "permission", "hook declined")
+_MOVED = ("stale info", "non-fast-forward", "fetch first", "failed to update ref", "cannot lock ref")
+_OLD_SERVER = ("does not support --atomic",)
+
+
+class Lost(Enum):
+    """Why a push changed nothing and what follows."""
+
+    MOVED = "main moved or the tag was taken meanwhile"
+    BURNED = "the tag's name was used by an immutable release"
+    PROTECTED = "main takes no push"
+
+
+@task(name="push revert", task_run_name="push {plan.patch_tag}", **PATIENTLY)
+def push_revert(plan: RevertPlan, decision: Decision) -> Pushed | None:
+    """Put the revert commit on main and the patch tag on it, both or neither; None where main takes no push.
+
+    Looks first whether a commit on main already says so, and tags it where only the tag is missing; takes the next
+    number when the tag was taken meanwhile or is burned; starts afresh when main moved, at most five times.
+    Raises Refused on a conflict or a missing right.
+    """
+    burned: set[str] = set()
+    for _ in range(TRIES):
+        with ephemeral(plan.repository, ALL) as bare:
+            there = look(bare, plan, burned)
+            if isinstance(there, Pushed) or (there is None and decision.way is Way.PULL_REQUEST):
+                return there
+            lost = _push_once(bare, plan, burned) if there is None else there
+        if isinstance(lost, Pushed):
+            return lost
+        get_run_logger().info(f"{lost.value}: starting afresh")
+        if lost is Lost.PROTECTED:
+            return None
+    raise Refused(f"{plan.main} of {plan.repository} moved {TRIES} times while we pushed: freeze merges and retry")
+
+
+@task(name="push branch", task_run_name="push {plan.branch}", **PATIENTLY)
+def push_branch(plan: RevertPlan) -> Proposal:
+    """Put the revert commit on a branch of its own, for a pull request; says what the request proposes.
+
+    A branch that already carries a revert of this main stays as it is; one that main has left behind is made anew.
+    """
+    with ephemeral(plan.repository, ALL) as bare:
+        head, there = head_of(bare, plan.main), branch_of(bare, plan.branch)
+        seen = preview(bare, plan, head)
+        commit = _commit(bare, plan, seen)
+        if there not in (None, commit) and not answers_to(bare, plan.faulty_tag, plan.faulty_commit, there, REVERTS):
+            raise Refused(
+                f"{plan.repository} has a branch {plan.branch} that is not ours ({there[:12]}): rename it and retry"
+            )
+        if there != commit:
+            lease = f"--force-with-lease=refs/heads/{plan.branch}:{there or ''}"
+            status, out, err = bare.answer(
+                "push", "--porcelain", lease, bare.url, f"+{commit}:refs/heads/{plan.branch}"
+            )
+            if status != 0:
+                raise _refusal(bare, plan, plan.branch, status, f"{out}\n{err}")
+        return propose_revert(plan, seen)
+
+
+@task(name="tag merged", task_run_name="tag {merged} with {plan.patch_tag}", **PATIENTLY)
+def tag_merged(plan: RevertPlan, merged: str) -> Pushed:
+    """Put the patch tag on the commit by which the pull request came to main.
+
+    Raises Incomplete when that commit's tree is not what the revert must give: nothing is tagged then.
+    """
+    burned: set[str] = set()
+    for _ in range(TRIES):
+        with ephemeral(plan.repository, ALL) as bare:
+            pushed = look(bare, plan, burned, merged)
+        if isinstance(pushed, Pushed):
+            return pushed
+    raise Incomplete(
+        f"no patch tag could be put on {merged[:12]} of {plan.repository}: tag it {plan.patch_tag} by hand",
+        (f"merged {plan.branch} as {merged[:12]}",),
+    )
+
+
+@task(name="read patch", task_run_name="read how {plan.faulty_tag} was taken out", **PATIENTLY)
+def read_pushed(plan: RevertPlan) -> Pushed:
+    """Read what a revert left on the remote. Raises Refused when the release was not taken out yet."""
+    if plan.done_as is None:
+        raise Refused(f"{plan.faulty_tag} is not taken out of {plan.main} yet: run revert_release first")
+    with ephemeral(plan.repository, ALL) as bare:
+        return _read_back(bare, plan, plan.done_as)
+
+
+def look(bare: Repository, plan: RevertPlan, burned: set[str], merged: str | None = None) -> Pushed | Lost | None:
+    """What stands on the remote already: the tagged revert, or one on main whose tag is missing, which is put there.
+
+    None where nothing was done yet. Raises Refused when the faulty tag is not what it was.
+    """
+    tags, head = tags_of(bare), head_of(bare, plan.main)
+    if tags.get(plan.faulty_tag) != plan.faulty_commit:
+        raise Refused(f"{plan.faulty_tag} of {plan.repository} was moved meanwhile: put it back where it was and retry")
+    done = oldest(patches_of(bare, tags, _faulty(plan), plan.faulty_commit, head), plan.tag_prefix)
+    if done:
+        return _read_back(bare, plan, done)
+    landed = answers_to(bare, plan.faulty_tag, plan.faulty_commit, head, REVERTS)
+    if not landed and merged is None:
+        return None
+    commit = merged or brought_in_by(bare, landed[-1], head)
+    return _tag_only(bare, plan, commit, tags, burned)
+
+
+def _push_once(bare: Repository, plan: RevertPlan, burned: set[str]) -> Pushed | Lost:
+    head = head_of(bare, plan.main)
+    commit = _commit(bare, plan, preview(bare, plan, head))
+    patch = _free(plan, {*tags_of(bare), *burned})
+    tag = _tag(bare, plan, patch, commit)
+    lost = _push(bare, plan, patch, f"{commit}:refs/heads/{plan.main}", f"{tag}:refs/tags/{patch}")
+    if lost is Lost.BURNED:
+        burned.add(patch)
+    if lost:
+        return lost
+    said = f"pushed {commit[:12]} to {plan.main} and tagged it {patch}"
+    return Pushed(commit, head, bare.tree_of(commit), patch, commits_of(bare, plan.faulty_commit, head), said)
+
+
+def _tag_only(bare: Repository, plan: RevertPlan, commit: str, tags: dict[str, str], burned: set[str]) -> Pushed | Lost:
+    parent = bare.commit_of(f"{commit}^1")
+    if merge_out(bare, plan, parent) != bare.tree_of(commit):
+        raise Incomplete(
+            f"{commit[:12]} on {plan.main} of {plan.repository} is not what taking {plan.faulty_tag} out must give: "
+            "something else came in with it, look at it before a tag deploys it",
+            (f"{commit[:12]} is on {plan.main}",),
+        )
+    patch = _free(plan, {*tags, *burned})
+    lost = _push(bare, plan, patch, f"{_tag(bare, plan, patch, commit)}:refs/tags/{patch}")
+    if lost is Lost.BURNED:
+        burned.add(patch)
+    if lost:
+        return lost
+    return _pushed(bare, plan, commit, patch, f"tagged {commit[:12]} on {plan.main} {patch}")
+
+
+def _push(bare: Repository, plan: RevertPlan, patch: str, *refspecs: str) -> Lost | None:
+    """Push all refs or none, the tag only where there is none of its name; says what stood against it."""
+    lease = f"--force-with-lease=refs/tags/{patch}:"
+    status, out, err = bare.answer("push", "--atomic", "--porcelain", lease, bare.url, *refspecs)
+    told = f"{out}\n{err}"  # --porcelain tells each ref's fate on standard output
+    if status == 0:
+        return None
+    if any(sign in told for sign in _BURNED):
+        return Lost.BURNED
+    if any(sign in told for sign in (*_SIGNATURE, *_WORKFLOWS, *_OLD_SERVER)):
+        raise _refusal(bare, plan, plan.main, status, told)
+    if any(sign in told for sign in _PROTECTED):
+        return Lost.PROTECTED
+    if any(sign in told for sign in _MOVED):
+        return Lost.MOVED
+    raise _refusal(bare, plan, plan.main, status, told)
+
+
+def _refusal(bare: Repository, plan: RevertPlan, branch: str, status: int, told: str) -> Exception:
+    said = " ".join(told.split())[-300:]
+    ways = {
+        _WORKFLOWS: "give RIPCORD_GITHUB_TOKEN the permission Workflows: write, the release touches .github/workflows",
+        _SIGNATURE: "set RIPCORD_SIGNING_KEY and add its public half to the account of the token",
+        _OLD_SERVER: "the Git host cannot push branch and tag together, which a recovery needs",
+    }
+    for signs, way in ways.items():
+        if any(sign in told for sign in signs):
+            return Refused(f"{bare.url} does not let us push to {branch}: {way} ({said})")
+    if any(sign in told for sign in (*_FORBIDDEN, *_PROTECTED)):
+        return Refused(f"{bare.url} does not let us push to {branch}: {said}")
+    return failure(bare.url, "push", status, told)
+
+
+def _commit(bare: Repository, plan: RevertPlan, seen: Preview) -> str:
+    if seen.tree is None:
+        raise Refused(
+            f"{plan.faulty_tag} cannot be taken out of {plan.main} mechanically, later commits touch the same lines "
+            f"of {shortened(seen.conflicts)}: revert by hand or prepare a hotfix"
+        )
+    if seen.broken:
+        raise Refused(
+            f"{plan.faulty_tag} cannot be taken out of {plan.main} cleanly, {'; '.join(seen.broken)}: "
+            "revert by hand or prepare a hotfix"
+        )
+    return commit_revert(bare, plan, seen.head, seen.tree, revert_message(plan, seen))
+
+
+def _read_back(bare: Repository, plan: RevertPlan, tag: str) -> Pushed:
+    commit = bare.commit_of(f"{THERE}/tags/{tag}")
+    said = f"skipped: {plan.faulty_tag} was already taken out as {tag} ({commit[:12]})"
+    return _pushed(bare, plan, commit, tag, said)
+
+
+def _pushed(bare: Repository, plan: RevertPlan, commit: str, tag: str, said: str) -> Pushed:
+    parent, *others = bare.git("log", "-1", "--format=%P", "--end-of-options", commit).split()
+    kept = commits_of(bare, plan.faulty_commit, parent)
+    return Pushed(commit, parent, bare.tree_of(commit), tag, kept, said, tuple(others))
+
+
+def _tag(bare: Repository, plan: RevertPlan, tag: str, commit: str) -> str:
+    message = f"{plan.service} {tag}: {plan.faulty_tag} taken back, restores {plan.stable_tag}"
+    return tag_commit(bare, tag, commit, message, plan.date)
+
+
+def _free(plan: RevertPlan, taken: set[str]) -> str:
+    names = occupied(taken)
+    return next_patch(_faulty(plan), names).tag if plan.patch_tag in names else plan.patch_tag
+
+
+def _faulty(plan: RevertPlan) -> Version:
+    return parse_version(plan.faulty_tag, plan.tag_prefix)

@@ -1,0 +1,96 @@
+"""Read what lies between two releases: files, migrations that say they are compatible, pull requests."""
+
+from collections.abc import Iterator, Sequence
+
+from prefect import task
+
+from recovery.catalog import Service
+from recovery.errors import Refused
+from recovery.ranges import Change, Contribution, Range, is_migration, is_own, number_of
+from tasks.git.plumbing import ALL, THERE, Repository, ephemeral
+from tasks.git.reading import head_of, tags_of
+from tasks.retry import ON_UNAVAILABLE
+
+NAMED = 100  # pull requests of a range that are looked into, the newest
+CHUNK = 200  # paths in one command
+MENDS = "Mends-Release"
+
+
+@task(name="read range", task_run_name="read what {faulty_tag} brought", **ON_UNAVAILABLE)
+def read_range(service: Service, faulty_tag: str, stable_tag: str | None) -> Range:
+    """Read what lies between two tags, of the service's own paths; without a stable tag, nothing can be told.
+
+    A migration counts as compatible when it carries the marker in the faulty release or on main by now.
+    Raises Refused when a tag is not there.
+    """
+    with ephemeral(service.repository, ALL) as bare:
+        tags = tags_of(bare)
+        for tag in (faulty_tag, stable_tag):
+            if tag is not None and tag not in tags:
+                raise Refused(f"{service.repository} has no tag {tag}: see 'git ls-remote --tags {bare.url}'")
+        faulty, mended_by = tags[faulty_tag], mends_of(bare, tags, faulty_tag, tags[faulty_tag])
+        if stable_tag is None:
+            return Range(faulty_tag, faulty, None, None, mended_by=mended_by)
+        stable = tags[stable_tag]
+        touched = {path: status for path, status in changed(bare, stable, faulty).items() if is_own(service, path)}
+        migrations = [path for path, status in touched.items() if status != "D" and is_migration(service, path)]
+        marker = service.migrations.compatible
+        marked = {
+            path for at in (faulty, head_of(bare, service.main)) for path in _having(bare, at, marker, migrations)
+        }
+        return Range(
+            faulty_tag,
+            faulty,
+            stable_tag,
+            stable,
+            changes=tuple(Change(path, status, path in marked) for path, status in touched.items()),
+            contributions=tuple(_contributions(bare, service, stable, faulty)),
+            mended_by=mended_by,
+        )
+
+
+def mends_of(bare: Repository, tags: dict[str, str], faulty: str, commit: str) -> dict[str, str]:
+    """The tags whose own message says that they mend this very commit: a merge's message is GitHub's to write."""
+    form = f"--format=%(refname)%00%(contents:trailers:key={MENDS},valueonly)%00"
+    parts = bare.git("for-each-ref", form, f"{THERE}/tags").split("\0")
+    said = {
+        ref.strip().removeprefix(f"{THERE}/tags/"): value for ref, value in zip(parts[::2], parts[1::2], strict=False)
+    }
+    return {tag: tags[tag] for tag, value in said.items() if value.split() == [faulty, commit] and tag in tags}
+
+
+def changed(bare: Repository, old: str, new: str) -> dict[str, str]:
+    """The paths in which two commits or trees differ, and how: A, M, D or T."""
+    listed = bare.git("diff-tree", "-r", "-z", "--name-status", "--no-renames", "--end-of-options", old, new)
+    parts = listed.split("\0")
+    return dict(zip(parts[1::2], parts[::2], strict=False))
+
+
+def _having(bare: Repository, at: str, text: str, paths: Sequence[str]) -> Iterator[str]:
+    """Those of the paths that have a text in them; their blobs come in one go, as the search of a difference does."""
+    nothing = bare.git("hash-object", "-t", "tree", "--stdin")
+    for start in range(0, len(paths), CHUNK):
+        some = paths[start : start + CHUNK]
+        listed = bare.git(
+            "diff-tree", "-r", "-z", "--name-only", "--no-renames", f"-S{text}", nothing, at, "--", *some,
+            env={"GIT_LITERAL_PATHSPECS": "1"},
+        )  # fmt: skip
+        yield from filter(None, listed.split("\0"))
+
+
+def _contributions(bare: Repository, service: Service, stable: str, faulty: str) -> Iterator[Contribution]:
+    """What main's own line brought, and the pull requests that came by way of another branch, newest first."""
+    between = f"{stable}..{faulty}"
+    line = set(bare.git("rev-list", "--first-parent", between).split())
+    seen = 0
+    for record in bare.git("log", "-z", "--format=%H%x1f%P%x1f%s%x1f%b", between).split("\0"):
+        if not record:
+            continue
+        commit, parents, title, body = record.split("\x1f", 3)
+        if not parents or (commit not in line and number_of(title) is None) or seen >= NAMED:
+            continue
+        seen += 1
+        parent = parents.split()[0]
+        paths = tuple(path for path in changed(bare, parent, commit) if is_own(service, path))
+        if paths:
+            yield Contribution(commit, parent, title, next(iter(body.splitlines()), "").strip(), paths)
