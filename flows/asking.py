@@ -7,8 +7,21 @@ from prefect.flow_runs import suspend_flow_run
 from recovery.hotfix_wording import ask_for_hotfix
 from recovery.hotfixes import Answer, HotfixBranch, HotfixPlan, object_to
 from recovery.pulls import PullRequest
-from tasks.approvals import hotfix_form
+from recovery.responses import ResponsePlan
+from tasks.approvals import confirmation_form, hotfix_form
 from tasks.git import read_branch
+from tasks.notify import notify
+from tasks.runs import this_run
+
+
+def confirmed(plan: ResponsePlan) -> bool:
+    """Answer whether the recovery may begin; asks a person only where the plan wants it."""
+    if plan.ask is None:
+        return True
+    who, where = f"{plan.service} {plan.version}", this_run()
+    notify(f"confirm/{plan.service}/{plan.version}", f"{who}: take it back?", f"{plan.asking}\n\nAnswer at {where}")
+    given = suspend_flow_run(wait_for_input=confirmation_form(plan.asking), key="confirm")
+    return bool(given and given.confirm)
 
 
 def ask(plan: HotfixPlan, branch: HotfixBranch, pull: PullRequest) -> Answer:

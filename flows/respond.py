@@ -9,6 +9,7 @@ develop, tell the stakeholders.
 from prefect import flow
 
 from flows.aftermath import aftermath
+from flows.asking import confirmed
 from flows.revert_release import revert_release
 from flows.telling import tell_of_failure
 from flows.undo_rollout import undo_rollout
@@ -20,11 +21,11 @@ from tasks.fence import one_at_a_time
 from tasks.kubernetes import read_rollout, wait_until_settled
 from tasks.notify import notify
 from tasks.prometheus import wait_until_recovered
-from tasks.runs import dated, read_mode
+from tasks.runs import dated, read_mode, read_recoveries
 from tasks.settings import read_service
 
 
-@flow(name="respond", flow_run_name="respond {service} {version}", on_failure=[tell_of_failure])
+@flow(name="respond", flow_run_name="respond {service} {version}", persist_result=True, on_failure=[tell_of_failure])
 def respond(
     service: str,
     version: str,
@@ -46,12 +47,15 @@ def respond(
     entry = read_service(service)
     with one_at_a_time(service):
         rollout = read_rollout(entry)
-        mode = read_mode()
+        mode, recent = read_mode(), read_recoveries(service)
 
-        plan = plan_response(entry, rollout, version, because, mode)
+        plan = plan_response(entry, rollout, version, because, mode, recent)
         if rehearse or not plan.act:
             show(f"plan-{service}-{version}", show_response(plan, rehearsed=rehearse), plan.reason)
             return plan.reason if rehearse else notify(f"told/{service}/{version}", plan.reason, plan.told)
+
+        if not confirmed(plan):
+            return notify(f"declined/{service}/{version}", f"{service} {version} is left as it is", "a person said no")
 
         undo_rollout(service, version, rehearse=False, wait=False)
         because = dated(because)

@@ -109,6 +109,9 @@ class Service(_Entry):
     step: Duration = Field(
         parse_duration("15s"), description="Length of one point of evidence; no shorter than the scrape interval."
     )
+    daily: int = Field(
+        3, ge=1, description="Recoveries in 24 hours after which the next one waits for a person's confirmation."
+    )
     settle: Duration = Field(parse_duration("10m"), description="Time a rollout gets until it must have settled.")
 
     @property

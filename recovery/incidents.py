@@ -35,6 +35,7 @@ class Mode(StrEnum):
     """The global switch that people turn in the Prefect UI (variable `ripcord_mode`)."""
 
     ACT = "act"
+    CONFIRM = "confirm"
     NOTIFY = "notify"
 
 

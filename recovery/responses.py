@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from recovery.catalog import Service
 from recovery.errors import Refused
-from recovery.incidents import Cause, Mode
+from recovery.incidents import Cause, Mode, Source
 from recovery.rollouts import Rollout, UndoPlan, plan_undo
 from recovery.versions import parse_version
 
@@ -20,6 +20,7 @@ class ResponsePlan:
     reason: str
     undo: UndoPlan
     steps: tuple[str, ...]
+    ask: str | None = None  # why a person must confirm before anything is touched
 
     @property
     def told(self) -> str:
@@ -27,9 +28,19 @@ class ResponsePlan:
         steps = "\n".join(f"{number}. {step}" for number, step in enumerate(self.steps, 1))
         return f"ripcord would do this now:\n{steps}\nStart it with 'ripcord respond {self.service} {self.version}'."
 
+    @property
+    def asking(self) -> str:
+        """What a person is asked."""
+        steps = "\n".join(f"{number}. {step}" for number, step in enumerate(self.steps, 1))
+        return f"{self.service} {self.version}: {self.cause.sentence}\n\nNothing is done yet: {self.ask}.\n\n{steps}"
 
-def plan_response(service: Service, rollout: Rollout, version: str, cause: Cause, mode: Mode) -> ResponsePlan:
-    """Decide the answer.
+
+def plan_response(
+    service: Service, rollout: Rollout, version: str, cause: Cause, mode: Mode, recent: int = 0
+) -> ResponsePlan:
+    """Decide the answer; `recent` is how often the service was recovered in the last 24 hours.
+
+    A person is asked first where the mode says so, or where recoveries pile up; never one who called himself.
 
     Raises Refused when the version is no release tag, when it is itself a patch release made by us (no
     rollback of a rollback), or when the cluster has nothing to go back to.
@@ -49,6 +60,15 @@ def plan_response(service: Service, rollout: Rollout, version: str, cause: Cause
         "prove that cluster, tag and tree agree, and that customers succeed again",
         f"write the post-mortem, synchronise {service.develop or 'nothing (no develop branch)'}, tell the stakeholders",
     )
-    act = mode is Mode.ACT
+    act = mode is not Mode.NOTIFY
     reason = cause.sentence if act else f"mode is {mode}: people decide ({cause.sentence})"
-    return ResponsePlan(service.name, version, cause, act, reason, undo, steps)
+    ask = _question(service, mode, recent) if act and cause.source is not Source.PERSON else None
+    return ResponsePlan(service.name, version, cause, act, reason, undo, steps, ask)
+
+
+def _question(service: Service, mode: Mode, recent: int) -> str | None:
+    if mode is Mode.CONFIRM:
+        return f"mode is {mode}"
+    if recent >= service.daily:
+        return f"{service.name} was recovered {recent} times in the last 24 hours, and {service.daily} are allowed"
+    return None

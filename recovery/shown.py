@@ -14,7 +14,7 @@ from recovery.wording import revert_message
 def show_verdict(watch: Watch, verdict: Verdict) -> str:
     """A verdict with its arithmetic."""
     rows = "\n".join(
-        f"| {'**breach**' if finding.breached else 'no breach'} | {_plain(finding.arithmetic)} |"
+        f"| {f'**{finding.label}**' if finding.breached else finding.label} | {_plain(finding.arithmetic)} |"
         for finding in verdict.findings
     )
     table = f"\n\n| | arithmetic |\n|---|---|\n{rows}" if rows else ""

@@ -25,11 +25,20 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One trigger held against its limit: the arithmetic in a sentence, and whether it was breached."""
+    """One trigger held against its limit: the arithmetic in a sentence, and whether it was breached.
+
+    `lasting` says that the limit is exceeded, but not for long enough yet.
+    """
 
     trigger: Trigger
     breached: bool
     arithmetic: str
+    lasting: bool = False
+
+    @property
+    def label(self) -> str:
+        """The finding in a word or two."""
+        return "breach" if self.breached else "over the limit, not for long enough yet" if self.lasting else "no breach"
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def follow(watch: Watch, verdict: Verdict, mode: Mode, now: datetime) -> Judged:
     breach when the mode says that people decide, and a watch that ended without enough evidence.
     """
     if verdict.answer is Answer.BREACH:
-        return Judged(watch, verdict, Deed.LAUNCH if mode is Mode.ACT else Deed.WAKE)
+        return Judged(watch, verdict, Deed.WAKE if mode is Mode.NOTIFY else Deed.LAUNCH)
     if verdict.answer is Answer.HEALTHY:
         return Judged(watch, verdict, Deed.CERTIFY)
     if verdict.answer is Answer.BLIND:

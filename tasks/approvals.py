@@ -15,6 +15,17 @@ class HotfixAnswer(RunInput):
     )
 
 
+class Confirmation(RunInput):
+    """Whether a recovery may begin."""
+
+    confirm: bool = Field(True, description="Take the release back now; off: leave everything as it is.")
+
+
+def confirmation_form(description: str) -> type[Confirmation]:
+    """The form with a text of its own, which Prefect shows as Markdown above it."""
+    return Confirmation.with_initial_data(description=description)
+
+
 def hotfix_form(description: str) -> type[HotfixAnswer]:
     """The form with a text of its own, which Prefect shows as Markdown above it."""
     return HotfixAnswer.with_initial_data(description=description)

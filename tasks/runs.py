@@ -1,7 +1,7 @@
 """Start, find and revive flow runs: the only task module that speaks to Prefect about itself."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +13,10 @@ from prefect.client.schemas.filters import (
     FlowFilterName,
     FlowRunFilter,
     FlowRunFilterParentTaskRunId,
+    FlowRunFilterStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
+    FlowRunFilterTags,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
@@ -57,6 +59,26 @@ def read_mode() -> Mode:
         return Mode(str(Variable.get(MODE, default=Mode.ACT)))
     except (ValueError, httpx.HTTPError, PrefectHTTPStatusError):
         return Mode.NOTIFY
+
+
+@task(name="read recoveries", task_run_name="count the recoveries of {service}", **{**ON_UNAVAILABLE, "retries": 1})
+def read_recoveries(service: str) -> int:
+    """How often a service was recovered in the last 24 hours. Raises Unavailable."""
+    since = FlowRunFilterStartTime(after_=datetime.now(UTC) - timedelta(hours=24))
+    try:
+        with get_client(sync_client=True) as client:
+            runs = client.read_flow_runs(
+                flow_filter=FlowFilter(name=FlowFilterName(any_=["respond"])),
+                flow_run_filter=FlowRunFilter(
+                    state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.COMPLETED])),
+                    tags=FlowRunFilterTags(all_=[f"service:{service}"]),
+                    start_time=since,
+                ),
+                limit=200,
+            )
+    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+        raise Unavailable(f"the Prefect server did not answer: {error}") from error
+    return len(runs)
 
 
 @task(name="launch respond", task_run_name="launch respond {service} {version}", **ON_UNAVAILABLE)

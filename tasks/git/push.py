@@ -21,6 +21,7 @@ _SIGNATURE = ("verified signature",)
 _WORKFLOWS = ("workflows` permission", "`workflow` scope")
 _FORBIDDEN = ("pre-receive hook declined", "permission", "hook declined")
 _MOVED = ("stale info", "non-fast-forward", "fetch first", "failed to update ref", "cannot lock ref")
+_AMBIGUOUS = ("matches more than one",)
 _OLD_SERVER = ("does not support --atomic",)
 
 
@@ -164,7 +165,7 @@ def _push(bare: Repository, plan: RevertPlan, patch: str, *refspecs: str) -> Los
         return None
     if any(sign in told for sign in _BURNED):
         return Lost.BURNED
-    if any(sign in told for sign in (*_SIGNATURE, *_WORKFLOWS, *_OLD_SERVER)):
+    if any(sign in told for sign in (*_SIGNATURE, *_WORKFLOWS, *_AMBIGUOUS, *_OLD_SERVER)):
         raise _refusal(bare, plan, plan.main, status, told)
     if any(sign in told for sign in _PROTECTED):
         return Lost.PROTECTED
@@ -178,6 +179,7 @@ def _refusal(bare: Repository, plan: RevertPlan, branch: str, status: int, told:
     ways = {
         _WORKFLOWS: "give RIPCORD_GITHUB_TOKEN the permission Workflows: write, the release touches .github/workflows",
         _SIGNATURE: "set RIPCORD_SIGNING_KEY and add its public half to the account of the token",
+        _AMBIGUOUS: f"a branch or tag is named refs/heads/{branch} in full, which git cannot tell from it: delete that",
         _OLD_SERVER: "the Git host cannot push branch and tag together, which a recovery needs",
     }
     for signs, way in ways.items():

@@ -12,6 +12,7 @@ from tasks.git.reading import differing, renamed
 from tasks.settings import read_settings
 
 SUBMODULE = "160000"
+TEXT = ("unspecified", "set", "text")  # values of the attribute `merge` with which git merges line by line
 
 
 class Conflict(Exception):
@@ -88,7 +89,9 @@ def preview(bare: Repository, plan: RevertPlan, head: str) -> Preview:
         literal=literal,
         differs=differs,
         submodules=tuple(path for path, each in touched.items() if SUBMODULE in each.modes),
-        large_files=_large_files(bare, head, tuple(touched)),
+        large_files=tuple(
+            path for path, kept in _having(bare, head, "filter", tuple(touched)).items() if kept == "lfs"
+        ),
     )
 
 
@@ -110,6 +113,9 @@ def broken_laws(bare: Repository, plan: RevertPlan, head: str, tree: str) -> tup
         broken.append(f"it would change what the release never touched: {shortened(sorted(strange))}")
     if lost:
         broken.append(f"it would leave what only the release touched: {shortened(sorted(lost))}")
+    whole = [path for path, how in _having(bare, head, "merge", sorted(ours & stays.keys())).items() if how not in TEXT]
+    if whole:
+        broken.append(f"it would merge by lines what .gitattributes does not let: {shortened(whole)}")
     again, unlike = _attempt(bare, lambda: merge_trees(bare, wanted, tree, faulty))
     if again is not None:
         # What people had taken out by hand already comes back with the release: no fault where we left a file alone,
@@ -193,14 +199,13 @@ def _literally(bare: Repository, plan: RevertPlan, head: str, tree: str | None) 
     return Literal.OTHER, tuple(differing(bare, tree, told))
 
 
-def _large_files(bare: Repository, head: str, paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Which of these paths the repository's own attributes hand to Git LFS (gitattributes(5), `filter=lfs`)."""
-    if not any(
-        path.rpartition("/")[2] == ".gitattributes" for path in rows(bare.git("ls-tree", "-r", "--name-only", head))
-    ):
-        return ()
+def _having(bare: Repository, head: str, attribute: str, paths: Sequence[str]) -> dict[str, str]:
+    """What the repository's own attributes (gitattributes(5)) say of some paths; a bare one does not look itself."""
+    listed = rows(bare.git("ls-tree", "-r", "--name-only", head)) if paths else []
+    if not any(path.rpartition("/")[2] == ".gitattributes" for path in listed):
+        return {}
     with tempfile.TemporaryDirectory(dir=bare.path) as directory:
         index = {"GIT_INDEX_FILE": str(Path(directory) / "index")}
         bare.git("read-tree", head, env=index)
-        said = bare.git("check-attr", "--cached", "--stdin", "filter", env=index, given="\n".join(paths))
-    return tuple(line.removesuffix(": filter: lfs") for line in rows(said) if line.endswith(": filter: lfs"))
+        said = bare.git("check-attr", "--cached", "--stdin", attribute, env=index, given="\n".join(paths))
+    return {path: value for path, _, value in (line.rsplit(": ", 2) for line in rows(said))}

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
+
 from infra.lab.team import Team
 from infra.lab.world import World
 
@@ -42,3 +44,10 @@ def alert(service: str, version: str) -> dict[str, Any]:
             }
         ],
     }
+
+
+def call(lab: World, service: str) -> None:
+    """What Alertmanager does."""
+    headers = {"Authorization": f"Bearer {lab.receiver_token}"}
+    url = f"{lab.receiver_url}/alerts/alertmanager"
+    httpx.post(url, json=alert(service, "v1.2.0"), headers=headers, timeout=60).raise_for_status()

@@ -9,7 +9,7 @@ import pytest
 from infra.lab.process import wait_until
 from infra.lab.team import Team
 from infra.lab.world import World
-from tests.acceptance.incidents import alert, deploy, prepare
+from tests.acceptance.incidents import call, deploy, prepare
 from tests.acceptance.oracles import fresh_clone, git, releases, standing, told
 
 MIGRATION = {"migrations/0002_coupons.sql": "ALTER TABLE carts ADD COLUMN coupon text;\n"}
@@ -22,13 +22,6 @@ def pulls(lab: World, service: str, head: str) -> list[dict[str, Any]]:
     headers = {"Authorization": f"Bearer {lab.host.token('reader')}"}
     found: list[dict[str, Any]] = httpx.get(url, params=asked, headers=headers, timeout=30).raise_for_status().json()
     return found
-
-
-def call(lab: World, service: str) -> None:
-    """What Alertmanager does."""
-    headers = {"Authorization": f"Bearer {lab.receiver_token}"}
-    url = f"{lab.receiver_url}/alerts/alertmanager"
-    httpx.post(url, json=alert(service, "v1.2.0"), headers=headers, timeout=60).raise_for_status()
 
 
 def test_a_protected_main_gets_the_revert_by_a_pull_request(lab: World, tmp_path: Path) -> None:
@@ -101,7 +94,7 @@ def test_a_persons_yes_ships_it(lab: World, waiting: tuple[str, dict[str, Any]],
     assert git(clone, "show", "v1.2.1:migrations/0002_coupons.sql") == MIGRATION["migrations/0002_coupons.sql"].strip()
     assert "shop/checkout.py" not in git(clone, "diff", "--name-only", "v1.1.0", "v1.2.1")
     assert git(clone, "log", "--oneline", "origin/develop..origin/main") == ""
-    assert releases(lab, service)[0] == "v1.2.1"
+    assert releases(lab, service).count("v1.2.1") == 1
     assert standing(lab, service, "v1.2.0") == "faulty"
     assert lab.version_served(service) == "v1.2.1"
     assert len(told(lab, f"{service} is restored by v1.2.1, a hotfix of v1.2.0")) == 1

@@ -6,7 +6,7 @@ import pytest
 
 from recovery.catalog import Service
 from recovery.errors import Refused
-from recovery.incidents import Cause, Mode
+from recovery.incidents import Cause, Mode, Source
 from recovery.responses import plan_response
 from recovery.rollouts import Revision, Rollout
 
@@ -26,9 +26,23 @@ def test_the_mode_decides_whether_we_act_and_nothing_else(mode: Mode) -> None:
     """The plan is the same, so that people see what would have been done."""
     plan = plan_response(SHOP, running("v1.2.0"), "v1.2.0", CAUSE, mode)
 
-    assert plan.act is (mode is Mode.ACT)
+    assert plan.act is (mode is not Mode.NOTIFY)
     assert CAUSE.sentence in plan.reason
     assert (plan.undo.from_version, plan.undo.to_version, len(plan.steps)) == ("v1.2.0", "v1.1.0", 5)
+
+
+def test_a_person_is_asked_where_the_mode_says_so_or_recoveries_pile_up() -> None:
+    """At the limit of the day, not below it; never one who called himself."""
+    seen = Cause(sentence="31 of 100 checkouts failed", source=Source.MONITOR, seen_at=NOW)
+
+    def asked(cause: Cause, mode: Mode, recent: int) -> str | None:
+        return plan_response(SHOP, running("v1.2.0"), "v1.2.0", cause, mode, recent).ask
+
+    assert asked(seen, Mode.ACT, 2) is None
+    assert asked(seen, Mode.ACT, 3) == "shop was recovered 3 times in the last 24 hours, and 3 are allowed"
+    assert asked(seen, Mode.CONFIRM, 0) == "mode is confirm"
+    assert asked(seen, Mode.NOTIFY, 9) is None
+    assert asked(CAUSE, Mode.CONFIRM, 9) is None
 
 
 def test_a_release_of_the_team_with_a_patch_number_is_no_patch_of_ours() -> None:
