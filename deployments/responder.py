@@ -39,6 +39,7 @@ class Responder:
         self._pool, self._client = pool, client
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="respond")
         self._taken: set[UUID] = set()
+        self._entrypoints: dict[UUID, str] = {}
 
     def submit(self, run_id: UUID) -> None:
         """Execute a scheduled run now, unless somebody else has claimed it."""
@@ -69,10 +70,12 @@ class Responder:
     def _execute(self, run_id: UUID) -> None:
         try:
             run = self._client.read_flow_run(run_id)
-            if run.deployment_id is None or not self._claim(run):
+            claimed = self._claim(run)
+            if run.deployment_id is None or claimed is None:
                 return
-            flow = load_flow(str(self._client.read_deployment(run.deployment_id).entrypoint))
-            run = self._client.read_flow_run(run_id)
+            flow = load_flow(self._entrypoint(run.deployment_id))
+            # The answer to the claim is the run's newest state: to read the run again would cost a recovery time.
+            run = run.model_copy(update={"state": claimed})
             state = run_flow(flow, flow_run=run, return_type="state")
             if isinstance(state, State):
                 log.info("%s: %s", run.name, state)
@@ -82,13 +85,19 @@ class Responder:
         finally:
             self._taken.discard(run_id)
 
-    def _claim(self, run: FlowRun) -> bool:
-        if run.state is None or not run.state.is_scheduled():
-            return False
+    def _entrypoint(self, deployment: UUID) -> str:
+        """Where a deployment's flow is; a deployment made anew under its id keeps it: all are dotted paths of ours."""
+        if deployment not in self._entrypoints:
+            self._entrypoints[deployment] = str(self._client.read_deployment(deployment).entrypoint)
+        return self._entrypoints[deployment]
+
+    def _claim(self, run: FlowRun) -> State[Any] | None:
+        if run.deployment_id is None or run.state is None or not run.state.is_scheduled():
+            return None
         answer: OrchestrationResult[Any] = self._client.set_flow_run_state(
             run.id, Pending(message=f"claimed by {NAME}")
         )
-        return answer.status == SetStateStatus.ACCEPT
+        return answer.state if answer.status == SetStateStatus.ACCEPT else None
 
 
 @lru_cache(maxsize=32)

@@ -21,7 +21,7 @@ from tasks.fence import one_at_a_time
 from tasks.kubernetes import read_rollout, wait_until_settled
 from tasks.notify import notify
 from tasks.prometheus import wait_until_recovered
-from tasks.runs import dated, read_mode, read_recoveries
+from tasks.runs import dated, read_orders
 from tasks.settings import read_service
 
 
@@ -47,7 +47,7 @@ def respond(
     entry = read_service(service)
     with one_at_a_time(service):
         rollout = read_rollout(entry)
-        mode, recent = read_mode(), read_recoveries(service)
+        mode, recent = read_orders(service)
 
         plan = plan_response(entry, rollout, version, because, mode, recent)
         if rehearse or not plan.act:

@@ -61,9 +61,17 @@ def read_mode() -> Mode:
         return Mode.NOTIFY
 
 
-@task(name="read recoveries", task_run_name="count the recoveries of {service}", **{**ON_UNAVAILABLE, "retries": 1})
-def read_recoveries(service: str) -> int:
-    """How often a service was recovered in the last 24 hours. Raises Unavailable."""
+@task(
+    name="read orders",
+    task_run_name="read the switch and the recoveries of {service}",
+    **{**ON_UNAVAILABLE, "retries": 1},
+)
+def read_orders(service: str) -> tuple[Mode, int]:
+    """The global switch, and how often a service was recovered in the last 24 hours. Raises Unavailable."""
+    return read_mode.fn(), _recoveries(service)
+
+
+def _recoveries(service: str) -> int:
     since = FlowRunFilterStartTime(after_=datetime.now(UTC) - timedelta(hours=24))
     try:
         with get_client(sync_client=True) as client:

@@ -149,6 +149,8 @@ def _fetch(bare: Repository, refspecs: Sequence[str]) -> None:
     status, _, err = bare.answer(*fetch, "--filter=blob:none", "origin", *refspecs)
     if status != 0 and "bad revision" in err:
         status, _, err = bare.answer(*fetch, "--no-filter", "origin", *refspecs)
+    if status != 0 and not err and bare.git("ls-remote", "origin") == "":
+        return  # a repository without a single ref, of which git has no depth to fetch
     if status != 0:
         raise failure(bare.url, "fetch", status, err)
 

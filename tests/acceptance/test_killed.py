@@ -20,7 +20,7 @@ MORTALITY = Path(__file__).with_name("mortality")
 ROOT = Path(__file__).parents[2]
 STEPS = (
     "read rollout",
-    "read mode",
+    "read orders",
     "undo rollout",
     "mark revision",
     "note the time",

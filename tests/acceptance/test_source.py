@@ -10,7 +10,7 @@ from infra.lab.process import wait_until
 from infra.lab.team import Team
 from infra.lab.world import World
 from tests.acceptance.incidents import call, deploy, prepare
-from tests.acceptance.oracles import fresh_clone, git, releases, standing, told
+from tests.acceptance.oracles import assert_restored_once, fresh_clone, git, releases, standing, told
 
 MIGRATION = {"migrations/0002_coupons.sql": "ALTER TABLE carts ADD COLUMN coupon text;\n"}
 
@@ -98,3 +98,21 @@ def test_a_persons_yes_ships_it(lab: World, waiting: tuple[str, dict[str, Any]],
     assert standing(lab, service, "v1.2.0") == "faulty"
     assert lab.version_served(service) == "v1.2.1"
     assert len(told(lab, f"{service} is restored by v1.2.1, a hotfix of v1.2.0")) == 1
+
+
+def test_the_cluster_does_not_wait_for_a_git_host_that_is_down(lab: World, tmp_path: Path) -> None:
+    """It is taken back at once; Git's part waits, and goes on when the host is there again."""
+    service = lab.quiet[11]
+    prepare(lab, service)
+    lab.host.stop()
+    try:
+        call(lab, service)
+        wait_until(lambda: lab.version_served(service) == "v1.1.0", what="the undo", seconds=60, every=0.2)
+        name = f"respond {service} v1.2.0"
+        assert lab.wait_for_run("respond", name, ("RUNNING", "FAILED"), 30)["state_type"] == "RUNNING"
+    finally:
+        lab.host.start()
+
+    run = lab.wait_for_run("respond", f"respond {service} v1.2.0", ("COMPLETED", "FAILED"), 180)
+    assert run["state_type"] == "COMPLETED", run["state"]
+    assert_restored_once(lab, service, tmp_path)

@@ -244,6 +244,14 @@ def test_a_host_that_is_down_is_tried_again(service: Service, monkeypatch: pytes
             read_history.fn(service.model_copy(update={"repository": repository}), "v1.2.0")
 
 
+def test_an_empty_repository_has_no_such_tag(host: GitHost, service: Service) -> None:
+    """Nothing was ever pushed there: that is no outage, and nobody waits for it to pass."""
+    host.create_repository("acme/empty")
+
+    with pytest.raises(Refused, match=r"acme/empty has no tag v1\.2\.0"):
+        read_history.fn(service.model_copy(update={"repository": "acme/empty"}), "v1.2.0")
+
+
 def test_a_hostile_environment_changes_nothing(
     host: GitHost, service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

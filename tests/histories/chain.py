@@ -1,0 +1,104 @@
+"""The chain of steps by which a release is taken out, as the flow takes them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect.logging import disable_run_logger
+
+from recovery.catalog import Service
+from recovery.errors import Refused
+from recovery.incidents import Cause
+from recovery.pulls import Protection
+from recovery.releases import Release
+from recovery.reverts import Decision, Preview, Proof, Pushed, RevertPlan, Way, choose_way, plan_revert
+from recovery.versions import parse_version
+from tasks.git import preview_revert, prove_revert, push_revert, read_history
+from tasks.settings import can_sign
+from tests.histories.remote import Remote, attempt, git
+
+SEEN_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+CAUSE = Cause(sentence="checkout fails", seen_at=SEEN_AT)
+CLAIMS = {
+    " gives the same tree.": "same",
+    " would have stopped at conflicts.": "conflict",
+    " would have been wrong, and have left other contents in ": "other",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How it ended: taken out, handed to people, or refused."""
+
+    refused: str | None = None
+    decision: Decision | None = None
+    plan: RevertPlan | None = None
+    preview: Preview | None = None
+    pushed: Pushed | None = None
+    proof: Proof | None = None
+
+    @property
+    def way(self) -> Way | None:
+        """The way that was taken; None where it was refused."""
+        return self.decision.way if self.decision else None
+
+
+def released(*tags: str) -> list[Release]:
+    """Published final releases."""
+    return [Release(number, tag, tag, "", False, False, SEEN_AT) for number, tag in enumerate(tags, 1)]
+
+
+def service_of(remote: Remote, **more: object) -> Service:
+    """The catalogue's entry for a repository."""
+    given = {"name": "shop", "namespace": "acme", "repository": remote.repository, **more}
+    return Service.model_validate(given)
+
+
+def take_out(
+    service: Service, tag: str, releases: Sequence[Release], to: str | None = None, deployed: str | None = None
+) -> End:
+    """Read, plan, preview, choose, push, prove; a refusal is an end, all else that is raised is a fault."""
+    with disable_run_logger():
+        try:
+            history = read_history.fn(service, tag)
+            faulty = parse_version(tag, service.tag_prefix)
+            plan = plan_revert(service, faulty, history, releases, CAUSE, to, deployed)
+            preview = preview_revert.fn(plan)
+            decision = choose_way(service, plan, preview, None, Protection(), can_sign())
+        except Refused as refused:
+            return End(refused=str(refused))
+        if decision.way is Way.HOTFIX:
+            return End(decision=decision, plan=plan, preview=preview)
+        pushed = push_revert.fn(plan, decision)
+        assert pushed is not None
+        proof = prove_revert.fn(plan, pushed)
+        return End(None, decision, plan, preview, pushed, proof)
+
+
+def check_proof(remote: Remote, proof: Proof, directory: Path) -> None:
+    """Every command of the proof prints in a fresh clone what the proof says."""
+    seen = remote.clone(directory)
+    for command, printed in proof.lines:
+        assert git(seen, *command.split()[1:]) == printed.strip(), command
+
+
+def claimed(remote: Remote, pushed: Pushed) -> str:
+    """What the revert commit says of the plan's literal command: same, conflict or other."""
+    body = remote.git("log", "-1", "--format=%B", pushed.commit)
+    [said] = [line for line in body.splitlines() if line.startswith("`git revert -m 1 ")]
+    [claim] = [claim for words, claim in CLAIMS.items() if words in said]
+    return claim
+
+
+def literal(remote: Remote, plan: RevertPlan, pushed: Pushed, directory: Path) -> str:
+    """What the plan's literal command gives, by porcelain in a clone that may be there: same, conflict or other."""
+    seen = directory if directory.exists() else remote.clone(directory)
+    # Files as they are stored: neither line endings nor a program that this machine may lack come between.
+    (seen / ".git" / "info" / "attributes").write_text("* -text -filter\n")
+    git(seen, "checkout", "--quiet", "--detach", pushed.parent)
+    done = attempt(seen, "revert", "--no-edit", "-m", "1", plan.faulty_tag)
+    if done.returncode != 0 and git(seen, "ls-files", "--unmerged"):
+        return "conflict"
+    assert done.returncode == 0 or b"nothing to commit" in done.stdout, (done.stdout, done.stderr)
+    return "same" if git(seen, "rev-parse", "HEAD^{tree}") == pushed.tree else "other"

@@ -1,0 +1,190 @@
+"""Draw whole histories: how a team comes to its releases, what it does afterwards, and what GitHub lists."""
+
+from collections.abc import Callable
+
+from hypothesis import strategies as st
+
+from recovery.releases import Release
+from tests.histories.chain import SEEN_AT
+from tests.histories.changes import Changes
+from tests.histories.model import Case, Tree
+
+STYLES = ("merge", "squash", "rebase", "fast-forward", "octopus", "evil", "foxtrot", "pulls", "bump", "empty", "same")
+
+
+@st.composite
+def cases(draw: Callable[..., object]) -> Case:
+    """One case: releases that were fine, a faulty one, and what came after it."""
+    case = Case()
+    drawn = Changes(draw, case)
+    if drawn.chance(5):
+        case.prefix, case.catalogue = "svc-a/v", {"tag_prefix": "svc-a/v", "paths": ("svc-a/",)}
+    case.faulty = f"{case.prefix}1.2.0"
+    _stable(case, drawn)
+    aside = _aside(case, drawn) if drawn.chance(5) else None
+    if aside and drawn.chance(3):
+        _merge_aside(case, aside)
+        aside = None
+    before = case.nodes[case.main].tree
+    _release(case, drawn, STYLES[drawn.whole(len(STYLES) - 1)])
+    case.tags[case.faulty] = (case.main, not drawn.chance(3))
+    _list(case, "1.2.0")
+    for _ in range(drawn.whole(3)):
+        _later(case, drawn, before)
+    if aside and not drawn.chance(3):
+        _merge_aside(case, aside)
+    if drawn.chance(25):
+        case.main = case.nodes[case.main].parents[0]  # released from elsewhere
+    _beside(case, drawn)
+    if drawn.chance(3):
+        _develop(case, drawn)
+    return case
+
+
+def _list(case: Case, number: str, draft: bool = False, prerelease: bool = False) -> None:
+    tag = f"{case.prefix}{number}"
+    case.releases.append(Release(len(case.releases) + 1, tag, tag, "", draft, prerelease, SEEN_AT))
+
+
+def _stable(case: Case, drawn: Changes) -> None:
+    """v1.0.0 and v1.1.0; the latter may have been bad itself, known by a trailer or to the catalogue."""
+    case.main = case.commit(drawn.start(), (), "Begin")
+    first = case.nodes[case.main].tree
+    case.tags[f"{case.prefix}1.0.0"] = (case.main, True)
+    _list(case, "1.0.0")
+    case.on_main(drawn.changed(first), "Work on v1.1.0")
+    stable = f"{case.prefix}1.1.0"
+    case.tags[stable] = (case.main, not drawn.chance(3))
+    _list(case, "1.1.0")
+    if drawn.chance(10):
+        case.catalogue["quarantine"] = (stable,)
+    elif drawn.chance(8):
+        case.on_main(first, f"Revert release {stable}\n\nReverts-Release: {stable} {'1' * 40}")
+        case.tags[f"{case.prefix}1.1.1"] = (case.main, True)
+        _list(case, "1.1.1")
+    if drawn.chance(4):
+        case.on_main(drawn.changed(case.nodes[case.main].tree), "Work that belongs to the release")
+
+
+def _aside(case: Case, drawn: Changes) -> tuple[int, Tree, Tree]:
+    """A hotfix release made on a branch, from the stable one."""
+    start = case.tags[f"{case.prefix}1.1.0"][0]
+    before = case.nodes[start].tree
+    after = drawn.changed(before)
+    made = case.commit(after, (start,), "Hotfix v1.1.7")
+    case.tags[f"{case.prefix}1.1.7"] = (made, True)
+    _list(case, "1.1.7")
+    return made, before, after
+
+
+def _merge_aside(case: Case, aside: tuple[int, Tree, Tree]) -> None:
+    """Bring the hotfix to main; where both changed a thing, the hotfix's is taken."""
+    made, before, after = aside
+    tree = dict(case.nodes[case.main].tree)
+    for number in {*before, *after}:
+        if before.get(number) != after.get(number):
+            if number in after:
+                tree[number] = after[number]
+            else:
+                tree.pop(number, None)
+    case.on_main(tree, "Merge the hotfix", made)
+
+
+def _release(case: Case, drawn: Changes, style: str) -> None:
+    """Bring the faulty release to main in one of the ways teams have."""
+    start, tree = case.main, case.nodes[case.main].tree
+    if style == "same":
+        return
+    if style == "empty":
+        case.on_main(tree, "Nothing")
+    elif style in ("rebase", "fast-forward"):
+        for number in range(drawn.whole(3, 2)):
+            tree = drawn.changed(tree)
+            case.on_main(tree, f"Step {number}")
+    elif style == "squash":
+        case.on_main(drawn.changed(tree), "Coupons (#7)")
+    elif style == "pulls":
+        for number in range(drawn.whole(3, 2)):
+            _merge(case, drawn, f"Pull {number}")
+    elif style == "octopus":
+        branches = []
+        for number in range(drawn.whole(3, 2)):
+            new = drawn.changed(tree)
+            branches.append(case.commit(new, (start,), f"Part {number}"))
+            tree = new  # as if one were made after the other; their own trees do not matter to a merge's
+        case.on_main(tree, "All parts", *branches)
+    elif style == "foxtrot":
+        feature = case.commit(drawn.changed(tree), (start,), "Feature")
+        work = case.on_main(drawn.changed(tree, ()), "Work on main")
+        new = {each: file for each, file in case.nodes[work].tree.items() if each not in tree}
+        case.main = feature
+        case.on_main(case.nodes[feature].tree | new, "Merge main", work)
+    else:
+        _merge(case, drawn, "Merge coupons", evil=style == "evil")
+        if style == "bump":
+            case.on_main(drawn.changed(case.nodes[case.main].tree, (0,)), "Bump")
+
+
+def _merge(case: Case, drawn: Changes, title: str, evil: bool = False) -> None:
+    tree, tip = case.nodes[case.main].tree, case.main
+    for _ in range(drawn.whole(2, 1)):
+        tree = drawn.changed(tree)
+        tip = case.commit(tree, (tip,), f"Work on {title}")
+    case.on_main(drawn.changed(tree) if evil else tree, title, tip)
+
+
+def _later(case: Case, drawn: Changes, before: Tree) -> None:
+    """What came after the release: most of it elsewhere, some in the same files, some of it a person's own revert."""
+    tree, faulty = case.nodes[case.main].tree, case.nodes[case.tags[case.faulty][0]].tree
+    touched = {each for each in {*before, *faulty} if before.get(each) != faulty.get(each)}
+    what = drawn.whole(11)
+    if what <= 3:
+        case.on_main(drawn.changed(tree, set(tree) - touched), "Work elsewhere")
+    elif what <= 4:
+        case.on_main(drawn.changed(tree), "Work anywhere")
+    elif what <= 7:
+        case.on_main(drawn.changed(tree, touched), "Work on the same files")
+    elif what == 8:
+        new = dict(tree)
+        drawn.copy(new)
+        case.on_main(new, "Import")
+    elif what == 9:
+        _merge(case, drawn, "Hotfix")
+    else:
+        _by_hand(case, drawn, before, touched)
+
+
+def _by_hand(case: Case, drawn: Changes, before: Tree, touched: set[int]) -> None:
+    """A person takes the release out, all or some of it, and perhaps puts it on again."""
+    tree = case.nodes[case.main].tree
+    some = touched if drawn.chance(2) else {each for each in sorted(touched) if drawn.chance(2)}
+    new = {each: file for each, file in tree.items() if each not in some}
+    new |= {each: before[each] for each in some if each in before}
+    case.on_main(new, 'Revert "Merge coupons"')
+    if drawn.chance(3):
+        case.on_main(tree, 'Revert "Revert "Merge coupons""')
+
+
+def _develop(case: Case, drawn: Changes) -> None:
+    """Work towards the next release, on top of the faulty one."""
+    case.develop = case.tags[case.faulty][0]
+    for number in range(drawn.whole(2)):
+        tree = drawn.changed(case.nodes[case.develop].tree)
+        case.develop = case.commit(tree, (case.develop,), f"Towards v1.3.0, {number}")
+
+
+def _beside(case: Case, drawn: Changes) -> None:
+    """Tags and Releases that are none of the faulty one's business, or are."""
+    if drawn.chance(8):
+        _list(case, "1.1.9", draft=True)
+    if drawn.chance(8):
+        case.tags[f"{case.prefix}1.2.0-rc.1"] = (case.nodes[case.tags[case.faulty][0]].parents[0], True)
+        _list(case, "1.2.0-rc.1", prerelease=drawn.chance(2))
+    if drawn.chance(10):
+        _list(case, "1.2.1", draft=drawn.chance(2))  # burned: a Release of that name, and no tag any more
+    if drawn.chance(10):
+        case.tags[f"{case.prefix}1.2.1"] = (0, False)
+    if drawn.chance(15):
+        case.tags[f"{case.prefix}1.3.0"] = (case.main, True)
+    if drawn.chance(8):
+        case.tags["svc-b/v9.0.0" if case.prefix != "v" else "nightly"] = (case.main, True)
