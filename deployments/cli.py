@@ -1,4 +1,4 @@
-"""The command line: `ripcord check | plan | respond | hotfix | status | serve | up | demo`.
+"""The command line: `ripcord check | plan | respond | hotfix | status | serve | watch | up | demo`.
 
 Exit codes: 0 done; 1 refused, nothing was changed; 2 the command line was wrong; 3 a system did not answer,
 nothing was changed; 4 something was changed and a person must look.
@@ -136,8 +136,21 @@ def serve() -> None:
 
 
 @app.command()
+def watch() -> None:
+    """Run the monitor's cycles in this warm process."""
+    import asyncio
+
+    from deployments.responder import watch as watch_releases
+    from tasks.settings import read_catalogue as check_catalogue
+
+    with _sentences():
+        check_catalogue()
+        asyncio.run(watch_releases())
+
+
+@app.command()
 def up() -> None:
-    """Run everything on this machine: deployments, worker, receiver; what dies is started again."""
+    """Run everything on this machine: deployments, worker, receiver, watcher; what dies is started again."""
     from deployments.up import run_all
 
     with _sentences():

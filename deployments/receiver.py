@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from deployments.responder import Responder, load_flow
+from deployments.responder import RECOVERIES, Responder, load_flow, warm_up
 from recovery.alarms import Alarm, read_alertmanager
 from recovery.catalog import Catalogue
 from recovery.errors import Refused, Unavailable
@@ -30,7 +30,7 @@ from tasks.runs import Launched, launch
 from tasks.settings import read_catalogue, read_settings
 
 LARGEST_BODY = 1 << 20  # bytes; a full Alertmanager group is far smaller
-ENTRYPOINTS = ("flows.respond.respond", "flows.monitor.monitor")
+ENTRYPOINTS = ("flows.respond.respond", "flows.hotfix.hotfix")
 
 Read = Callable[[Mapping[str, object], Catalogue], tuple[list[Alarm], list[str]]]
 SOURCES: dict[str, Read] = {"alertmanager": read_alertmanager}
@@ -55,8 +55,9 @@ def build_app() -> Starlette:
             load_flow(entrypoint)
         with get_client(sync_client=True) as client:
             app.state.client = client
-            app.state.responder = Responder(settings.work_pool, client)
+            app.state.responder = Responder(settings.work_pool, RECOVERIES, client)
             ongoing = [
+                asyncio.create_task(asyncio.to_thread(_warm)),
                 asyncio.create_task(app.state.responder.poll()),
                 asyncio.create_task(prober(catalogue.services, registry)),
             ]
@@ -102,6 +103,11 @@ async def receive(request: Request) -> Response:
     except Unavailable as trouble:
         return _answer(503, str(trouble))
     return JSONResponse({"runs": [_shown(each) for each in launched], "passed": passed}, status_code=202)
+
+
+def _warm() -> None:
+    with suppress(Exception):  # a server that is away now may be there when it matters
+        warm_up()
 
 
 def _launch_all(client: SyncPrefectClient, responder: Responder, alarms: list[Alarm]) -> list[Launched]:

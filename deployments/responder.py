@@ -1,7 +1,8 @@
-"""The fast path: execute runs of the work pool in this warm process, without starting a new one.
+"""The fast path: execute runs of one queue of the work pool in this warm process, without starting a new one.
 
 It claims a run as a worker does, by proposing Pending: whoever proposes first has it. What this process leaves
-behind when it dies, an ordinary worker on the same pool takes over. Nothing depends on the fast path.
+behind when it dies, an ordinary worker on the same pool takes over. Nothing depends on the fast path. The monitor
+has a queue and a process of its own: a cycle over many services would keep a recovery waiting for seconds.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from prefect import Flow, State
+from prefect import Flow, State, flow, task
 from prefect.client.orchestration import PrefectClient, SyncPrefectClient, get_client
 from prefect.client.schemas import OrchestrationResult
 from prefect.client.schemas.objects import FlowRun
@@ -23,10 +24,12 @@ from prefect.flow_engine import run_flow
 from prefect.flows import load_flow_from_entrypoint
 from prefect.states import Pending
 
+from tasks.settings import read_settings
+
 POLL_SECONDS = 1.0
 HEARTBEAT_SECONDS = 30
 AT_ONCE = 16  # recoveries and monitor cycles; each mostly waits for other systems
-NAME = "ripcord-responder"
+RECOVERIES, WATCHING = "default", "monitor"  # queues of the work pool
 
 log = logging.getLogger("ripcord.responder")
 
@@ -34,9 +37,10 @@ log = logging.getLogger("ripcord.responder")
 class Responder:
     """Executes runs in threads of this process."""
 
-    def __init__(self, pool: str, client: SyncPrefectClient) -> None:
+    def __init__(self, pool: str, queue: str, client: SyncPrefectClient) -> None:
         """`client` is shared by all threads; its connections are."""
-        self._pool, self._client = pool, client
+        self._pool, self._queue, self._client = pool, queue, client
+        self._name = f"ripcord-{queue}"
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="respond")
         self._taken: set[UUID] = set()
         self._entrypoints: dict[UUID, str] = {}
@@ -55,7 +59,7 @@ class Responder:
             while True:
                 try:
                     if asyncio.get_running_loop().time() - beaten > HEARTBEAT_SECONDS or not beaten:
-                        await client.send_worker_heartbeat(self._pool, NAME, HEARTBEAT_SECONDS)
+                        await client.send_worker_heartbeat(self._pool, self._name, HEARTBEAT_SECONDS)
                         beaten = asyncio.get_running_loop().time()
                     await self._take_due(client)
                 except (httpx.HTTPError, PrefectHTTPStatusError) as error:
@@ -63,7 +67,9 @@ class Responder:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _take_due(self, client: PrefectClient) -> None:
-        due = await client.get_scheduled_flow_runs_for_work_pool(self._pool, scheduled_before=datetime.now(UTC))
+        due = await client.get_scheduled_flow_runs_for_work_pool(
+            self._pool, work_queue_names=[self._queue], scheduled_before=datetime.now(UTC)
+        )
         for response in due:
             self.submit(response.flow_run.id)
 
@@ -95,9 +101,33 @@ class Responder:
         if run.deployment_id is None or run.state is None or not run.state.is_scheduled():
             return None
         answer: OrchestrationResult[Any] = self._client.set_flow_run_state(
-            run.id, Pending(message=f"claimed by {NAME}")
+            run.id, Pending(message=f"claimed by {self._name}")
         )
         return answer.state if answer.status == SetStateStatus.ACCEPT else None
+
+
+async def watch() -> None:
+    """Execute the monitor's runs, for ever."""
+    load_flow("flows.monitor.monitor")
+    with get_client(sync_client=True) as client:
+        await Responder(read_settings().work_pool, WATCHING, client).poll()
+
+
+@flow(name="warm up", flow_run_name="warm up", persist_result=True)
+def warm_up() -> None:
+    """What a first run costs is paid when the process starts, and not by the first incident."""
+    _warm_inner()
+
+
+@flow(name="warm up inside", flow_run_name="warm up inside", persist_result=True)
+def _warm_inner() -> None:
+    """A flow within a flow, and a step whose result is kept, as a recovery has them."""
+    _warm_step()
+
+
+@task(name="warm up step", persist_result=True)
+def _warm_step() -> str:
+    return "warm"
 
 
 @lru_cache(maxsize=32)

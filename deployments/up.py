@@ -1,4 +1,4 @@
-"""Everything on one machine: the flows deployed, a worker and the receiver kept running."""
+"""Everything on one machine: the flows deployed, a worker, the receiver and the watcher kept running."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ AGAIN_SECONDS = 2.0  # between a death and the next start
 
 
 def run_all(say: Callable[[str], None]) -> None:
-    """Deploy, then keep worker and receiver running until SIGINT or SIGTERM; their ends are waited for.
+    """Deploy, then keep all running until SIGINT or SIGTERM; their ends are waited for.
 
     The Prefect server itself is PREFECT_API_URL's: it runs on PostgreSQL, wherever the team runs it.
 
@@ -77,6 +77,7 @@ def commands() -> dict[str, list[str]]:
             f"--prefetch-seconds=-{OVERDUE_SECONDS}",
         ],
         "receiver": [*python, "deployments.cli", "serve"],
+        "watcher": [*python, "deployments.cli", "watch"],
     }  # fmt: skip
 
 

@@ -7,9 +7,11 @@ cannot decide, above all that we are blind.
 """
 
 from datetime import datetime
+from typing import Any
 
 from prefect import flow, task
 from prefect.client.schemas.objects import State
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.telling import tell_of_monitor
 from recovery.catalog import Service
@@ -19,7 +21,7 @@ from recovery.rollouts import Standing
 from recovery.shown import show_verdict
 from recovery.triggers import judge
 from recovery.watching import STALE, Deed, Judged, follow
-from tasks.artifacts import show
+from tasks.artifacts import publish
 from tasks.blindness import note_sight
 from tasks.clock import lateness, read_clock
 from tasks.github import write_status
@@ -29,8 +31,16 @@ from tasks.prometheus import read_evidence
 from tasks.runs import launch_respond, read_mode, revive_the_dead
 from tasks.settings import read_catalogue
 
+# A burst over all services would keep the Prefect server from a recovery that begins just then.
+FEW: Any = ThreadPoolTaskRunner(max_workers=4)
 
-@flow(name="monitor", flow_run_name="monitor", on_failure=[tell_of_monitor])
+
+@flow(
+    name="monitor",
+    flow_run_name="monitor",
+    task_runner=FEW,
+    on_failure=[tell_of_monitor],
+)
 def monitor() -> list[State[str]]:
     """Look at every service once; one service's trouble does not keep the others from being looked after.
 
@@ -49,7 +59,10 @@ def monitor() -> list[State[str]]:
 
 @task(name="look after", task_run_name="look after {watch.service} {watch.version}")
 def look_after(service: Service, watch: Watch, mode: Mode, now: datetime) -> str:
-    """One release's part of the cycle; returns its verdict in a sentence."""
+    """One release's part of the cycle; returns its verdict in a sentence.
+
+    One step and not four: with many services under watch, what Prefect keeps of each step would slow recoveries.
+    """
     evidence = read_evidence(watch, service.limits.window, now)
 
     verdict = judge(watch, evidence.points, evidence.before, service.limits, now)
@@ -58,7 +71,7 @@ def look_after(service: Service, watch: Watch, mode: Mode, now: datetime) -> str
     DEEDS[judged.deed](service, judged)
 
     title = f"{service.name} {watch.version}: {judged.verdict.answer}"
-    show(f"verdict-{service.name}-{watch.version}", show_verdict(watch, judged.verdict), title)
+    publish(f"verdict-{service.name}-{watch.version}", show_verdict(watch, judged.verdict), title)
     return f"{title}, {judged.verdict.reason}"
 
 

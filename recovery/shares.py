@@ -137,7 +137,9 @@ def hold(signal: Signal, points: Sequence[Point], earlier: Sequence[Point], watc
     if last.total and last.share <= signal.limit:
         return Held(Finding(signal.trigger, False, f"{said}, but over: {last} in the last {show(last.span)}"))
     breached = lasted >= limits.persistence
-    return Held(Finding(signal.trigger, breached, said, lasting=not breached), _excuse(signal, window, earlier, watch, limits))
+    return Held(
+        Finding(signal.trigger, breached, said, lasting=not breached), _excuse(signal, window, earlier, watch, limits)
+    )
 
 
 def tally(signal: Signal, points: Sequence[Point], after: datetime, until: datetime) -> Tally:

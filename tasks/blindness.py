@@ -4,15 +4,12 @@ import hashlib
 from dataclasses import replace
 from datetime import datetime
 
-from prefect import task
 from prefect.variables import Variable
 
 from recovery.readings import Watch
 from recovery.verdicts import Answer, Verdict
-from tasks.retry import ON_UNAVAILABLE
 
 
-@task(name="note sight", **{**ON_UNAVAILABLE, "persist_result": False})
 def note_sight(watch: Watch, verdict: Verdict, trouble: str | None) -> Verdict:
     """Complete a blind verdict with what kept us from seeing and since when; forget a spell that is over.
 

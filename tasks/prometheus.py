@@ -78,7 +78,6 @@ def read_points_before(watch: Watch, length: timedelta) -> tuple[Point, ...]:
     return _read(watch, end - length, end, appeared=KNOWN_TARGET, version=None)
 
 
-@task(name="read evidence", task_run_name="read evidence on {watch.service} {watch.version}", **READING)
 def read_evidence(watch: Watch, window: timedelta, now: datetime) -> Evidence:
     """Read the watch and the window before it, trying twice.
 

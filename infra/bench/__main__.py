@@ -6,6 +6,7 @@ usage: python -m infra.bench [INCIDENTS] [IDLE_SECONDS]
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,14 +27,19 @@ def main(incidents: int, idle_seconds: float) -> None:
     directory.chmod(0o755)
     names = [f"bench{number}" for number in range(incidents + RAW + 2 * STOCK)]
     console = Console()
-    pace = Pace(monitor_seconds=30, settle="1s")
+    pace = Pace(monitor_seconds=30, settle="1s", watch="45s")
     with world(directory, faulty=(), quiet=names, pace=pace, say=console.print) as lab:
+        pids = [each.process.pid for each in (lab.worker, lab.receiver, lab.watcher)]
+        console.print("idle cost: worker, receiver and watcher, nothing under watch")
+        idle = cost(pids, idle_seconds)
         for name in names:
             deploy(lab, name)
+        console.print(f"the cost of watching {len(names)} services")
+        busy = cost(pids, idle_seconds)
+        console.print("incidents, one at a time, when all watches are over")
+        time.sleep(60)
         table = Table("what", "runs", "min", "median", "p95", "goal", title="from the call to the cluster's patch, s")
         fast, raw, stock, serve = _split(names, incidents, RAW, STOCK)
-        console.print("idle cost: worker, receiver and monitor")
-        idle = cost([lab.worker.process.pid, lab.receiver.process.pid], idle_seconds)
         table.add_row("alert POST, ripcord", *_figures([_alert(lab, name) for name in fast]), "p95 < 1")
         table.add_row("kubectl rollout undo", *_figures(
             [time_to_patch(lab, name, lambda name=name: by_kubectl(lab, name)) for name in raw]  # type: ignore[misc]
@@ -45,8 +51,9 @@ def main(incidents: int, idle_seconds: float) -> None:
         with stock_serve(lab):
             table.add_row("stock serve", *_figures([_prefect(lab, name, "stock") for name in serve]), "-")
     console.print(table)
-    used = f"{idle.megabytes:.0f} MB (goal 600), {idle.core:.1%} of a core (goal 10 %)"
-    console.print(f"worker, receiver and monitor, idle for {idle_seconds:g} s: {used}")
+    for what, used in (("idle", idle), (f"watching {len(names)} services", busy)):
+        said = f"{used.megabytes:.0f} MB (goal 600), {used.core:.1%} of a core (goal 10 % when idle)"
+        console.print(f"worker, receiver and watcher, {what}, for {idle_seconds:g} s: {said}")
 
 
 def _alert(lab: World, name: str) -> float:

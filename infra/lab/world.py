@@ -75,6 +75,7 @@ class World:
     customers: dict[str, Customers] = field(default_factory=dict)
     receiver: Restartable = field(init=False)
     worker: Restartable = field(init=False)
+    watcher: Restartable = field(init=False)
 
     def ripcord(self, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
         """Run the command line as a person on call would; never raises for its exit code."""
@@ -151,12 +152,13 @@ def world(
         for service in services:
             _found(made, service, service in faulty, here)
         metrics.retarget({"ripcord": f"127.0.0.1:{port}"} | {n: s.metrics_target for n, s in made.shops.items()})
-        say("starting ripcord: deployments, worker, receiver with the warm responder")
+        say("starting ripcord: deployments, worker, watcher, receiver with the warm responder")
         made.env = _environment(made, port)
         _deploy(made)
         made.receiver = Restartable(lambda: _receiver(made, port))
         made.worker = Restartable(lambda: _worker(made))
-        here.together(lambda: _kept(made.receiver), lambda: _kept(made.worker))
+        made.watcher = Restartable(lambda: _watcher(made))
+        here.together(lambda: _kept(made.receiver), lambda: _kept(made.worker), lambda: _kept(made.watcher))
         yield made
 
 
@@ -272,6 +274,13 @@ def _receiver(made: World, port: int) -> Iterator[Process]:
     with run("receiver", argv, directory=made.directory, env=os.environ | made.env, cwd=ROOT) as process:
         wait_until(lambda: accepts(port), what="the receiver", seconds=90, process=process, every=0.1)
         wait_until(lambda: _healthy(made.receiver_url), what="the receiver", seconds=30, process=process, every=0.1)
+        yield process
+
+
+@contextmanager
+def _watcher(made: World) -> Iterator[Process]:
+    argv = [sys.executable, "-m", "deployments.cli", "watch"]
+    with run("watcher", argv, directory=made.directory, env=os.environ | made.env, cwd=ROOT) as process:
         yield process
 
 
