@@ -7,9 +7,10 @@ from recovery.errors import RecoveryError
 from recovery.hotfixes import judge_feasibility
 from recovery.incidents import Cause, Source
 from recovery.responses import plan_response
-from recovery.reverts import choose_way, plan_revert
+from recovery.reverts import plan_revert
 from recovery.rollouts import progress
 from recovery.versions import parse_version
+from recovery.ways import choose_way
 from tasks.git import preview_revert, read_history, read_range
 from tasks.github import read_protection, read_releases
 from tasks.kubernetes.objects import observe_rollout

@@ -11,9 +11,10 @@ from prefect import flow
 from recovery.catalog import Service
 from recovery.hotfixes import judge_feasibility
 from recovery.incidents import A_PERSON_ASKED, Cause
-from recovery.reverts import Pushed, RevertPlan, Shipped, Way, choose_way, plan_revert
+from recovery.reverts import Pushed, RevertPlan, Shipped, plan_revert
 from recovery.shown import show_proof, show_revert
 from recovery.versions import parse_version
+from recovery.ways import Way, choose_way
 from recovery.wording import publication_of, revert_words
 from tasks.artifacts import show
 from tasks.fence import one_at_a_time

@@ -1,4 +1,4 @@
-"""Taking a release out of `main`: what is taken out, what is kept, and on which way it goes there."""
+"""Taking a release out of `main`: what is taken out, what is kept, and under which name."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -9,7 +9,6 @@ from enum import StrEnum
 from recovery.catalog import Service
 from recovery.errors import Refused
 from recovery.incidents import Cause
-from recovery.pulls import Protection
 from recovery.releases import Release, choose_stable
 from recovery.versions import Version, next_patch, parse_version
 
@@ -125,23 +124,6 @@ class Shipped:
     said: str
 
 
-class Way(StrEnum):
-    """How the source is brought back."""
-
-    DONE = "done already"
-    PUSH = "push"
-    PULL_REQUEST = "pull request"
-    HOTFIX = "hotfix"
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The way that is taken, and why."""
-
-    way: Way
-    reason: str
-
-
 def plan_revert(
     service: Service,
     faulty: Version,
@@ -195,50 +177,6 @@ def plan_revert(
         doubt=None if done_as else stable.doubt,
         faulty_object=history.faulty_object or history.faulty,
     )
-
-
-def choose_way(
-    service: Service, plan: RevertPlan, preview: Preview, obstacle: str | None, protection: Protection, signing: bool
-) -> Decision:
-    """Decide how the revert reaches `main`; `obstacle` says why a full rollback is not feasible, if it is not.
-
-    Raises Refused when a person must confirm the stable version, when nothing lies between the two releases, or
-    when `main` asks for what we cannot give: a merge queue, a signature without a key.
-    """
-    if plan.done_as:
-        return Decision(Way.DONE, f"{plan.faulty_tag} was already taken out as {plan.done_as}")
-    if plan.doubt:
-        raise Refused(plan.doubt)
-    if not preview.touched:
-        inside = f" under {', '.join(plan.paths)}" if plan.paths else ""
-        raise Refused(
-            f"{plan.faulty_tag} and {plan.stable_tag} do not differ{inside}: there is nothing to take back, "
-            "look for the cause elsewhere"
-        )
-    if obstacle:
-        return Decision(Way.HOTFIX, obstacle)
-    if preview.tree is None:
-        return Decision(
-            Way.HOTFIX,
-            f"{plan.faulty_tag} cannot be taken out of {plan.main} mechanically, later commits touch the same lines "
-            f"of {shortened(preview.conflicts)}",
-        )
-    if preview.broken:
-        return Decision(Way.HOTFIX, f"{plan.faulty_tag} cannot be taken out cleanly: {'; '.join(preview.broken)}")
-    if protection.signatures and not signing:
-        raise Refused(
-            f"{plan.main} of {plan.repository} takes signed commits only and ripcord has no key: "
-            "set RIPCORD_SIGNING_KEY and add its public half to the account of the token"
-        )
-    if protection.merge_queue:
-        raise Refused(
-            f"{plan.main} of {plan.repository} is merged through a queue, which a recovery cannot wait in: let the "
-            f"token's account bypass it, or queue the branch {plan.branch} by hand"
-        )
-    if service.via == "pull-request" or protection.refuses_push:
-        why = "the catalogue says so" if service.via == "pull-request" else f"{plan.main} {protection}"
-        return Decision(Way.PULL_REQUEST, f"by a pull request, since {why}")
-    return Decision(Way.PUSH, f"{plan.main} and the tag {plan.patch_tag} are pushed together, both or neither")
 
 
 def newest(tags: Iterable[str], prefix: str) -> str | None:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from recovery.hotfixes import HotfixPlan
 from recovery.readings import Watch
 from recovery.responses import ResponsePlan
-from recovery.reverts import Commit, Decision, Preview, Proof, RevertPlan
+from recovery.reverts import Commit, Preview, Proof, RevertPlan
 from recovery.verdicts import Verdict
+from recovery.ways import Decision
 from recovery.wording import revert_message
 
 

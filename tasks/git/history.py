@@ -6,6 +6,7 @@ from recovery.catalog import Service
 from recovery.errors import Refused
 from recovery.reverts import History, Preview, RevertPlan, newest
 from recovery.versions import parse_version
+from tasks.git.laws import preview
 from tasks.git.plumbing import ALL, THERE, ephemeral
 from tasks.git.ranges import mends_of
 from tasks.git.reading import (
@@ -18,7 +19,6 @@ from tasks.git.reading import (
     tags_by,
     tags_of,
 )
-from tasks.git.revert import preview
 from tasks.retry import PATIENTLY
 
 LOOKED_AT = 30  # newest older releases whose distance to the faulty one is listed

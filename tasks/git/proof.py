@@ -6,9 +6,10 @@ from recovery.catalog import Service
 from recovery.errors import Incomplete
 from recovery.reverts import Proof, Pushed, RevertPlan
 from recovery.wording import proof_of
+from tasks.git.laws import broken_laws
 from tasks.git.plumbing import ALL, THERE, Repository, ephemeral
 from tasks.git.reading import head_of, is_ancestor, tags_of
-from tasks.git.revert import Conflict, broken_laws, merge_out
+from tasks.git.revert import Conflict, merge_out
 from tasks.retry import PATIENTLY
 
 

@@ -1,36 +1,21 @@
 """Put the revert on `main` and the patch tag on it, in one atomic push, or on a branch for a pull request."""
 
-from enum import Enum
-
 from prefect import get_run_logger, task
 
 from recovery.errors import Incomplete, Refused
 from recovery.pulls import Proposal
-from recovery.reverts import Decision, Preview, Pushed, RevertPlan, Way, occupied, oldest, shortened
+from recovery.reverts import Preview, Pushed, RevertPlan, occupied, oldest, shortened
 from recovery.versions import Version, next_patch, parse_version
+from recovery.ways import Decision, Way
 from recovery.wording import propose_revert, revert_message
-from tasks.git.plumbing import ALL, THERE, Repository, ephemeral, failure
+from tasks.git.fates import Lost, push_refs, refusal
+from tasks.git.laws import preview
+from tasks.git.plumbing import ALL, THERE, Repository, ephemeral
 from tasks.git.reading import REVERTS, answers_to, branch_of, brought_in_by, commits_of, head_of, patches_of, tags_of
-from tasks.git.revert import commit_revert, merge_out, preview, tag_commit
+from tasks.git.revert import commit_revert, merge_out, tag_commit
 from tasks.retry import PATIENTLY
 
 TRIES = 5  # that main may move between our fetch and our push
-_BURNED = ("immutable release",)
-_PROTECTED = ("protected branch", "GH006", "GH013", "through a pull request")
-_SIGNATURE = ("verified signature",)
-_WORKFLOWS = ("workflows` permission", "`workflow` scope")
-_FORBIDDEN = ("pre-receive hook declined", "permission", "hook declined")
-_MOVED = ("stale info", "non-fast-forward", "fetch first", "failed to update ref", "cannot lock ref")
-_AMBIGUOUS = ("matches more than one",)
-_OLD_SERVER = ("does not support --atomic",)
-
-
-class Lost(Enum):
-    """Why a push changed nothing and what follows."""
-
-    MOVED = "main moved or the tag was taken meanwhile"
-    BURNED = "the tag's name was used by an immutable release"
-    PROTECTED = "main takes no push"
 
 
 @task(name="push revert", task_run_name="push {plan.patch_tag}", **PATIENTLY)
@@ -76,7 +61,7 @@ def push_branch(plan: RevertPlan) -> Proposal:
                 "push", "--porcelain", lease, bare.url, f"+{commit}:refs/heads/{plan.branch}"
             )
             if status != 0:
-                raise _refusal(bare, plan, plan.branch, status, f"{out}\n{err}")
+                raise refusal(bare, plan, plan.branch, status, f"{out}\n{err}")
         return propose_revert(plan, seen)
 
 
@@ -130,7 +115,7 @@ def _push_once(bare: Repository, plan: RevertPlan, burned: set[str]) -> Pushed |
     commit = _commit(bare, plan, preview(bare, plan, head))
     patch = _free(plan, {*tags_of(bare), *burned})
     tag = _tag(bare, plan, patch, commit)
-    lost = _push(bare, plan, patch, f"{commit}:refs/heads/{plan.main}", f"{tag}:refs/tags/{patch}")
+    lost = push_refs(bare, plan, patch, f"{commit}:refs/heads/{plan.main}", f"{tag}:refs/tags/{patch}")
     if lost is Lost.BURNED:
         burned.add(patch)
     if lost:
@@ -148,46 +133,12 @@ def _tag_only(bare: Repository, plan: RevertPlan, commit: str, tags: dict[str, s
             (f"{commit[:12]} is on {plan.main}",),
         )
     patch = _free(plan, {*tags, *burned})
-    lost = _push(bare, plan, patch, f"{_tag(bare, plan, patch, commit)}:refs/tags/{patch}")
+    lost = push_refs(bare, plan, patch, f"{_tag(bare, plan, patch, commit)}:refs/tags/{patch}")
     if lost is Lost.BURNED:
         burned.add(patch)
     if lost:
         return lost
     return _pushed(bare, plan, commit, patch, f"tagged {commit[:12]} on {plan.main} {patch}")
-
-
-def _push(bare: Repository, plan: RevertPlan, patch: str, *refspecs: str) -> Lost | None:
-    """Push all refs or none, the tag only where there is none of its name; says what stood against it."""
-    lease = f"--force-with-lease=refs/tags/{patch}:"
-    status, out, err = bare.answer("push", "--atomic", "--porcelain", lease, bare.url, *refspecs)
-    told = f"{out}\n{err}"  # --porcelain tells each ref's fate on standard output
-    if status == 0:
-        return None
-    if any(sign in told for sign in _BURNED):
-        return Lost.BURNED
-    if any(sign in told for sign in (*_SIGNATURE, *_WORKFLOWS, *_AMBIGUOUS, *_OLD_SERVER)):
-        raise _refusal(bare, plan, plan.main, status, told)
-    if any(sign in told for sign in _PROTECTED):
-        return Lost.PROTECTED
-    if any(sign in told for sign in _MOVED):
-        return Lost.MOVED
-    raise _refusal(bare, plan, plan.main, status, told)
-
-
-def _refusal(bare: Repository, plan: RevertPlan, branch: str, status: int, told: str) -> Exception:
-    said = " ".join(told.split())[-300:]
-    ways = {
-        _WORKFLOWS: "give RIPCORD_GITHUB_TOKEN the permission Workflows: write, the release touches .github/workflows",
-        _SIGNATURE: "set RIPCORD_SIGNING_KEY and add its public half to the account of the token",
-        _AMBIGUOUS: f"a branch or tag is named refs/heads/{branch} in full, which git cannot tell from it: delete that",
-        _OLD_SERVER: "the Git host cannot push branch and tag together, which a recovery needs",
-    }
-    for signs, way in ways.items():
-        if any(sign in told for sign in signs):
-            return Refused(f"{bare.url} does not let us push to {branch}: {way} ({said})")
-    if any(sign in told for sign in (*_FORBIDDEN, *_PROTECTED)):
-        return Refused(f"{bare.url} does not let us push to {branch}: {said}")
-    return failure(bare.url, "push", status, told)
 
 
 def _commit(bare: Repository, plan: RevertPlan, seen: Preview) -> str:

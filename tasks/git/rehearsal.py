@@ -1,13 +1,13 @@
 """Try in memory what a synchronisation leads to: the merge, the revert of the revert, the next release."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from recovery.sync_wording import reland_message, sync_message
 from recovery.syncs import Rehearsal, Reland, SyncPlan, still_there
 from tasks.git.plumbing import Repository
 from tasks.git.reading import differing, is_ancestor, renamed
-from tasks.git.revert import Conflict, commit_tree, merge_commits, merge_trees
+from tasks.git.revert import attempt, commit_tree, merge_commits, merge_trees
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,6 @@ def reland_on(bare: Repository, sync: SyncPlan, tip: str) -> Reland | None:
             if whole == bare.tree_of(commit):
                 return Reland(commit, whole, before)
     return None
-
-
-def attempt(merge: Callable[[], str]) -> tuple[str | None, tuple[str, ...]]:
-    """The tree of a merge, or None and the paths that conflict."""
-    try:
-        return merge(), ()
-    except Conflict as conflict:
-        return None, conflict.paths
 
 
 def _make(bare: Repository, sync: SyncPlan, develop: str, synced: str, again: str | None) -> Made:

@@ -1,18 +1,14 @@
-"""Make the revert's objects in memory, the same ones every time: trees by three-way merge, dates from the plan."""
+"""Make trees, commits and tags in memory, the same ones every time: by three-way merge, dates from the plan."""
 
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from recovery.errors import Unavailable
-from recovery.reverts import Literal, Preview, RevertPlan, shortened
+from recovery.errors import Refused, Unavailable
+from recovery.reverts import RevertPlan
 from tasks.git.plumbing import Repository, rows
-from tasks.git.reading import differing, renamed
 from tasks.settings import read_settings
-
-SUBMODULE = "160000"
-TEXT = ("unspecified", "set", "text")  # values of the attribute `merge` with which git merges line by line
 
 
 class Conflict(Exception):
@@ -56,9 +52,19 @@ def merge_commits(bare: Repository, ours: str, theirs: str) -> str:
     # The exit status first: a conflict may print the very tree of head, which would read as "nothing to do".
     if status == 1:
         raise Conflict(rows(out)[1:])
+    if "unrelated histories" in err:
+        raise Refused(f"{ours[:12]} and {theirs[:12]} of {bare.url} share no commit: merge them by hand")
     if status != 0:
         raise Unavailable(f"git merge-tree failed: {' '.join(err.split())}")
     return rows(out)[0]
+
+
+def attempt(merge: Callable[[], str]) -> tuple[str | None, tuple[str, ...]]:
+    """The tree of a merge, or None and the paths that conflict."""
+    try:
+        return merge(), ()
+    except Conflict as conflict:
+        return None, conflict.paths
 
 
 def with_paths(bare: Repository, onto: str, source: str, paths: Sequence[str]) -> str:
@@ -72,58 +78,6 @@ def with_paths(bare: Repository, onto: str, source: str, paths: Sequence[str]) -
         added = bare.git("ls-tree", "-r", "-z", source, "--", *(path.rstrip("/") for path in paths))
         bare.git("update-index", "-z", "--index-info", env=index, given=removed + added)
         return bare.git("write-tree", "--missing-ok", env=index)
-
-
-def preview(bare: Repository, plan: RevertPlan, head: str) -> Preview:
-    """Compute what the revert gives on this head, and what the plan's literal command would have given."""
-    touched = differing(bare, plan.stable_commit, plan.faulty_commit, plan.paths)
-    tree, conflicts = _attempt(bare, lambda: merge_out(bare, plan, head))
-    literal, differs = _literally(bare, plan, head, tree)
-    return Preview(
-        head=head,
-        tree=tree,
-        conflicts=conflicts,
-        touched=tuple(touched),
-        broken=broken_laws(bare, plan, head, tree) if tree else (),
-        nothing_left=tree == bare.tree_of(head),
-        literal=literal,
-        differs=differs,
-        submodules=tuple(path for path, each in touched.items() if SUBMODULE in each.modes),
-        large_files=tuple(
-            path for path, kept in _having(bare, head, "filter", tuple(touched)).items() if kept == "lfs"
-        ),
-    )
-
-
-def broken_laws(bare: Repository, plan: RevertPlan, head: str, tree: str) -> tuple[str, ...]:
-    """What must hold of a revert of this head, and does not: sentences; none where nothing came after the release.
-
-    What we change was changed by the release, what still differs from the stable release was changed after it, and
-    putting the release on again gives this head. A file that was renamed counts under both its names.
-    """
-    wanted, faulty = wanted_tree(bare, plan), bare.tree_of(plan.faulty_commit)
-    if head == plan.faulty_commit:
-        return () if tree == wanted else ("the tree is not the stable release's",)
-    release, later = set(differing(bare, wanted, faulty)), set(differing(bare, faulty, bare.tree_of(head)))
-    ours, stays = differing(bare, bare.tree_of(head), tree).keys(), differing(bare, wanted, tree)
-    strange = ours - _expanded(release, renamed(bare, faulty, head))
-    lost = stays.keys() - _expanded(later, renamed(bare, wanted, faulty))
-    broken = []
-    if strange:
-        broken.append(f"it would change what the release never touched: {shortened(sorted(strange))}")
-    if lost:
-        broken.append(f"it would leave what only the release touched: {shortened(sorted(lost))}")
-    whole = [path for path, how in _having(bare, head, "merge", sorted(ours & stays.keys())).items() if how not in TEXT]
-    if whole:
-        broken.append(f"it would merge by lines what .gitattributes does not let: {shortened(whole)}")
-    again, unlike = _attempt(bare, lambda: merge_trees(bare, wanted, tree, faulty))
-    if again is not None:
-        # What people had taken out by hand already comes back with the release: no fault where we left a file alone,
-        # or where it is the stable release's.
-        unlike = tuple(differing(bare, bare.tree_of(head), again).keys() & ours & stays.keys())
-    if again is None or unlike:
-        broken.append(f"the release could not be put on again as it was: {shortened(sorted(unlike))}")
-    return tuple(broken)
 
 
 def commit_tree(
@@ -175,37 +129,3 @@ def identity(date: datetime) -> dict[str, str]:
     settings = read_settings()
     who = {"NAME": settings.author_name, "EMAIL": settings.author_email, "DATE": date.isoformat()}
     return {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in who.items()}
-
-
-def _attempt(bare: Repository, merge: Callable[[], str]) -> tuple[str | None, tuple[str, ...]]:
-    try:
-        return merge(), ()
-    except Conflict as conflict:
-        return None, conflict.paths
-
-
-def _expanded(paths: set[str], renames: Sequence[tuple[str, str]]) -> set[str]:
-    return paths | {name for pair in renames if paths.intersection(pair) for name in pair}
-
-
-def _literally(bare: Repository, plan: RevertPlan, head: str, tree: str | None) -> tuple[Literal, tuple[str, ...]]:
-    """What `git revert -m 1 <faulty tag>` gives on this head: the same merge, back to the first parent alone."""
-    base, before = bare.tree_of(plan.faulty_commit), bare.tree_of(f"{plan.faulty_commit}^1")
-    told, _ = _attempt(bare, lambda: merge_trees(bare, base, bare.tree_of(head), before))
-    if told is None:
-        return Literal.CONFLICT, ()
-    if tree is None or told == tree:
-        return Literal.SAME if told == tree else Literal.OTHER, ()
-    return Literal.OTHER, tuple(differing(bare, tree, told))
-
-
-def _having(bare: Repository, head: str, attribute: str, paths: Sequence[str]) -> dict[str, str]:
-    """What the repository's own attributes (gitattributes(5)) say of some paths; a bare one does not look itself."""
-    listed = rows(bare.git("ls-tree", "-r", "--name-only", head)) if paths else []
-    if not any(path.rpartition("/")[2] == ".gitattributes" for path in listed):
-        return {}
-    with tempfile.TemporaryDirectory(dir=bare.path) as directory:
-        index = {"GIT_INDEX_FILE": str(Path(directory) / "index")}
-        bare.git("read-tree", head, env=index)
-        said = bare.git("check-attr", "--cached", "--stdin", attribute, env=index, given="\n".join(paths))
-    return {path: value for path, _, value in (line.rsplit(": ", 2) for line in rows(said))}

@@ -12,8 +12,9 @@ from recovery.errors import Refused
 from recovery.incidents import Cause
 from recovery.pulls import Protection
 from recovery.releases import Release
-from recovery.reverts import Decision, Preview, Proof, Pushed, RevertPlan, Way, choose_way, plan_revert
+from recovery.reverts import Preview, Proof, Pushed, RevertPlan, plan_revert
 from recovery.versions import parse_version
+from recovery.ways import Decision, Way, choose_way
 from tasks.git import preview_revert, prove_revert, push_revert, read_history
 from tasks.settings import can_sign
 from tests.histories.remote import Remote, attempt, git

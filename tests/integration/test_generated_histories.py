@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from prefect.logging import disable_run_logger
 
-from recovery.reverts import Way
+from recovery.ways import Way
 from tests.histories.chain import check_proof, claimed, literal, service_of, take_out
 from tests.histories.drawing import cases
 from tests.histories.model import Case, files, stream

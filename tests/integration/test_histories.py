@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recovery.reverts import Way
+from recovery.ways import Way
 from tests.histories.remote import Remote
 from tests.histories.story import Story, lines
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recovery.errors import Refused
-from recovery.reverts import Way
+from recovery.ways import Way
 from tests.histories.chain import released
 from tests.histories.remote import Remote, git
 from tests.histories.story import Story, lines

@@ -18,8 +18,9 @@ from recovery.catalog import Service
 from recovery.errors import Incomplete, Refused, Unavailable
 from recovery.incidents import Cause
 from recovery.releases import Release
-from recovery.reverts import Decision, Pushed, RevertPlan, Way, plan_revert
+from recovery.reverts import Pushed, RevertPlan, plan_revert
 from recovery.versions import parse_version
+from recovery.ways import Decision, Way
 from tasks.git import preview_revert, prove_revert, push_revert, read_history
 from tasks.git.plumbing import Repository
 from tasks.git.revert import commit_revert

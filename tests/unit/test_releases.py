@@ -10,8 +10,9 @@ from recovery.errors import Refused
 from recovery.incidents import Cause
 from recovery.pulls import Protection
 from recovery.releases import Release, choose_stable
-from recovery.reverts import Commit, History, Literal, Preview, RevertPlan, Way, choose_way, plan_revert
+from recovery.reverts import Commit, History, Literal, Preview, RevertPlan, plan_revert
 from recovery.versions import parse_version
+from recovery.ways import Way, choose_way
 from recovery.wording import revert_message
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

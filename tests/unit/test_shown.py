@@ -8,10 +8,11 @@ import pytest
 from recovery.incidents import Cause
 from recovery.readings import Watch
 from recovery.responses import ResponsePlan
-from recovery.reverts import Commit, Decision, Literal, Preview, Proof, Way
+from recovery.reverts import Commit, Literal, Preview, Proof
 from recovery.rollouts import UndoPlan
 from recovery.shown import show_proof, show_response, show_revert, show_verdict
 from recovery.verdicts import Answer, Finding, Trigger, Verdict
+from recovery.ways import Decision, Way
 from recovery.wording import revert_message
 from tests.unit.test_reverts import PLAN
 

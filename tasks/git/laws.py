@@ -1,0 +1,92 @@
+"""What a revert gives on a head of `main`, and what must hold of it before anybody sees it."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from recovery.reverts import Literal, Preview, RevertPlan, shortened
+from tasks.git.plumbing import Repository, rows
+from tasks.git.reading import differing, renamed
+from tasks.git.revert import attempt, merge_out, merge_trees, wanted_tree
+
+SUBMODULE = "160000"
+TEXT = ("unspecified", "set", "text")  # values of the attribute `merge` with which git merges line by line
+
+
+def preview(bare: Repository, plan: RevertPlan, head: str) -> Preview:
+    """Compute what the revert gives on this head, and what the plan's literal command would have given."""
+    touched = differing(bare, plan.stable_commit, plan.faulty_commit, plan.paths)
+    tree, conflicts = attempt(lambda: merge_out(bare, plan, head))
+    literal, differs = _literally(bare, plan, head, tree)
+    return Preview(
+        head=head,
+        tree=tree,
+        conflicts=conflicts,
+        touched=tuple(touched),
+        broken=broken_laws(bare, plan, head, tree) if tree else (),
+        nothing_left=tree == bare.tree_of(head),
+        literal=literal,
+        differs=differs,
+        submodules=tuple(path for path, each in touched.items() if SUBMODULE in each.modes),
+        large_files=tuple(
+            path for path, kept in _having(bare, head, "filter", tuple(touched)).items() if kept == "lfs"
+        ),
+    )
+
+
+def broken_laws(bare: Repository, plan: RevertPlan, head: str, tree: str) -> tuple[str, ...]:
+    """What must hold of a revert of this head, and does not: sentences; none where nothing came after the release.
+
+    What we change was changed by the release, what still differs from the stable release was changed after it, and
+    putting the release on again gives this head. A file that was renamed counts under both its names.
+    """
+    wanted, faulty = wanted_tree(bare, plan), bare.tree_of(plan.faulty_commit)
+    if head == plan.faulty_commit:
+        return () if tree == wanted else ("the tree is not the stable release's",)
+    release, later = set(differing(bare, wanted, faulty)), set(differing(bare, faulty, bare.tree_of(head)))
+    ours, stays = differing(bare, bare.tree_of(head), tree).keys(), differing(bare, wanted, tree)
+    strange = ours - _expanded(release, renamed(bare, faulty, head))
+    lost = stays.keys() - _expanded(later, renamed(bare, wanted, faulty))
+    broken = []
+    if strange:
+        broken.append(f"it would change what the release never touched: {shortened(sorted(strange))}")
+    if lost:
+        broken.append(f"it would leave what only the release touched: {shortened(sorted(lost))}")
+    whole = [path for path, how in _having(bare, head, "merge", sorted(ours & stays.keys())).items() if how not in TEXT]
+    if whole:
+        broken.append(f"it would merge by lines what .gitattributes does not let: {shortened(whole)}")
+    again, unlike = attempt(lambda: merge_trees(bare, wanted, tree, faulty))
+    if again is not None:
+        # What people had taken out by hand already comes back with the release: no fault where we left a file alone,
+        # or where it is the stable release's.
+        unlike = tuple(differing(bare, bare.tree_of(head), again).keys() & ours & stays.keys())
+    if again is None or unlike:
+        broken.append(f"the release could not be put on again as it was: {shortened(sorted(unlike))}")
+    return tuple(broken)
+
+
+def _expanded(paths: set[str], renames: Sequence[tuple[str, str]]) -> set[str]:
+    return paths | {name for pair in renames if paths.intersection(pair) for name in pair}
+
+
+def _literally(bare: Repository, plan: RevertPlan, head: str, tree: str | None) -> tuple[Literal, tuple[str, ...]]:
+    """What `git revert -m 1 <faulty tag>` gives on this head: the same merge, back to the first parent alone."""
+    base, before = bare.tree_of(plan.faulty_commit), bare.tree_of(f"{plan.faulty_commit}^1")
+    told, _ = attempt(lambda: merge_trees(bare, base, bare.tree_of(head), before))
+    if told is None:
+        return Literal.CONFLICT, ()
+    if tree is None or told == tree:
+        return Literal.SAME if told == tree else Literal.OTHER, ()
+    return Literal.OTHER, tuple(differing(bare, tree, told))
+
+
+def _having(bare: Repository, head: str, attribute: str, paths: Sequence[str]) -> dict[str, str]:
+    """What the repository's own attributes (gitattributes(5)) say of some paths; a bare one does not look itself."""
+    listed = rows(bare.git("ls-tree", "-r", "--name-only", head)) if paths else []
+    if not any(path.rpartition("/")[2] == ".gitattributes" for path in listed):
+        return {}
+    with tempfile.TemporaryDirectory(dir=bare.path) as directory:
+        index = {"GIT_INDEX_FILE": str(Path(directory) / "index")}
+        bare.git("read-tree", head, env=index)
+        said = bare.git("check-attr", "--cached", "--stdin", attribute, env=index, given="\n".join(paths))
+    return {path: value for path, _, value in (line.rsplit(": ", 2) for line in rows(said))}
