@@ -1,14 +1,10 @@
 """Wait for a person's word: the run is suspended, nothing of ours keeps running, and it goes on when they answer."""
 
-from itertools import count
-
-from prefect.flow_runs import suspend_flow_run
-
 from recovery.hotfix_wording import ask_for_hotfix
 from recovery.hotfixes import Answer, HotfixBranch, HotfixPlan, object_to
 from recovery.pulls import PullRequest
 from recovery.responses import ResponsePlan
-from tasks.approvals import confirmation_form, hotfix_form
+from tasks.approvals import Confirmation, HotfixAnswer, ask_person
 from tasks.git import read_branch
 from tasks.notify import notify
 from tasks.runs import this_run
@@ -20,21 +16,15 @@ def confirmed(plan: ResponsePlan) -> bool:
         return True
     who, where = f"{plan.service} {plan.version}", this_run()
     notify(f"confirm/{plan.service}/{plan.version}", f"{who}: take it back?", f"{plan.asking}\n\nAnswer at {where}")
-    given = suspend_flow_run(wait_for_input=confirmation_form(plan.asking), key="confirm")
-    return bool(given and given.confirm)
+    return ask_person(Confirmation, plan.asking, "confirm").confirm
 
 
 def ask(plan: HotfixPlan, branch: HotfixBranch, pull: PullRequest) -> Answer:
-    """Ask what becomes of a hotfix, until the answer fits what stands on the branch.
-
-    Each question has a key of its own: a run that is started again finds the answers that were given.
-    """
-    objection = None
-    for number in count(1):
-        form = hotfix_form(ask_for_hotfix(plan, branch, pull, objection))
-        given = suspend_flow_run(wait_for_input=form, key=f"hotfix-{number}")
-        assert given is not None  # noqa: S101 only a suspension without a form answers nothing
-        objection = object_to(plan, given.answer, read_branch(plan, asked=number))
+    """Ask what becomes of a hotfix, until the answer fits what stands on the branch."""
+    objection, asked = None, 0
+    while True:
+        question = ask_for_hotfix(plan, branch, pull, objection)
+        answer = ask_person(HotfixAnswer, question, f"hotfix-{asked}").answer
+        objection, asked = object_to(plan, answer, read_branch(plan, asked=asked)), asked + 1
         if objection is None:
-            return given.answer
-    raise AssertionError("count has no end")
+            return answer

@@ -1,31 +1,49 @@
-"""The forms that people fill in while a run waits for them, and what stands on them."""
+"""The forms that people fill in while a run waits for them, and what stands on them.
 
+No field has a default: a run that is resumed without an answer was not answered, and never reads as a yes.
+"""
+
+from typing import TypeVar
+
+from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from recovery.errors import Refused
 from recovery.hotfixes import Answer
+
+QUESTIONS = 20  # under as many keys a question is put again that was resumed without an answer
+
+Form = TypeVar("Form", bound=RunInput)
 
 
 class HotfixAnswer(RunInput):
     """What becomes of the prepared hotfix; shown as a form when a person presses Resume."""
 
     answer: Answer = Field(
-        Answer.TAKE,
-        description="Merge the proposal; merge what you pushed to the branch yourself; or abandon the hotfix.",
+        description="Merge the proposal; merge what you pushed to the branch yourself; or abandon the hotfix."
     )
 
 
 class Confirmation(RunInput):
     """Whether a recovery may begin."""
 
-    confirm: bool = Field(True, description="Take the release back now; off: leave everything as it is.")
+    confirm: bool = Field(description="On: take the release back now. Off: leave everything as it is.")
 
 
-def confirmation_form(description: str) -> type[Confirmation]:
-    """The form with a text of its own, which Prefect shows as Markdown above it."""
-    return Confirmation.with_initial_data(description=description)
+def ask_person(form: type[Form], description: str, key: str) -> Form:
+    """Suspend the run until the form is filled in; `description` is Markdown that stands above it.
 
-
-def hotfix_form(description: str) -> type[HotfixAnswer]:
-    """The form with a text of its own, which Prefect shows as Markdown above it."""
-    return HotfixAnswer.with_initial_data(description=description)
+    A run that is started again finds the answer that was given under its key. Raises Refused when it was resumed
+    without an answer again and again.
+    """
+    for number in range(1, QUESTIONS + 1):
+        try:
+            given = suspend_flow_run(
+                wait_for_input=form.with_initial_data(description=description), key=f"{key}-{number}"
+            )
+        except ValidationError:
+            continue  # resumed, and nothing was filled in
+        if given is not None:
+            return given
+    raise Refused(f"the run was resumed {QUESTIONS} times without an answer: press Retry, and fill in the form")

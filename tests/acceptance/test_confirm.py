@@ -1,5 +1,6 @@
 """The global switch on `confirm`: everything is planned, nothing is touched until a person says yes."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +35,13 @@ def test_nothing_is_touched_until_a_person_says_yes(lab: World, tmp_path: Path) 
     assert len(told(lab, f"{service} v1.2.0: take it back?")) == 1
 
     with lab.prefect.client() as client:
-        client.post(f"flow_runs/{run['id']}/resume", json={"run_input": {"confirm": True}}).raise_for_status()
+        resume = f"flow_runs/{run['id']}/resume"
+        client.post(resume, json={})  # no answer is no yes, whether the server takes it or not
+        time.sleep(15)
+        run = lab.wait_for_run("respond", f"respond {service} v1.2.0", ("PAUSED", "FAILED", "COMPLETED"), 60)
+        assert (run["state_type"], lab.version_served(service)) == ("PAUSED", "v1.2.0")
+        answered = client.post(resume, json={"run_input": {"confirm": True}}).raise_for_status().json()
+        assert answered["status"] == "ACCEPT", answered
     ended = lab.wait_for_run("respond", f"respond {service} v1.2.0", ("COMPLETED", "FAILED"), 180)
     assert ended["state_type"] == "COMPLETED", ended["state"]
     assert_restored_once(lab, service, tmp_path)
