@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -57,6 +58,15 @@ def releases(lab: World, service: str) -> list[str]:
     return [each["tag_name"] for each in answer.raise_for_status().json()]
 
 
+def pulls(lab: World, service: str, head: str) -> list[dict[str, Any]]:
+    """The pull requests of a branch, as GitHub's API gives them."""
+    url = f"{lab.host.api_url}/repos/acme/{service}/pulls"
+    asked = {"state": "all", "head": f"acme:{head}"}
+    headers = {"Authorization": f"Bearer {lab.host.token('reader')}"}
+    found: list[dict[str, Any]] = httpx.get(url, params=asked, headers=headers, timeout=30).raise_for_status().json()
+    return found
+
+
 def told(lab: World, words: str) -> list[dict[str, object]]:
     """The messages at the stakeholders' sink that contain these words."""
     return [each for each in lab.sink.messages() if words in json.dumps(each["body"])]
@@ -79,3 +89,7 @@ def assert_restored_once(lab: World, service: str, scratch: Path) -> None:
     documents = list((lab.directory / "archive" / "post-mortems" / service).glob("*.md"))
     assert [each.name for each in documents] == ["v1.2.0.md"]
     assert len(told(lab, f"{service} is restored to v1.2.1 (= v1.1.0)")) == 1
+    assert [(each["head"]["ref"], each["draft"]) for each in pulls(lab, service, "reland/v1.2.0")] == [
+        ("reland/v1.2.0", True)
+    ]
+    assert git(clone, "rev-parse", "origin/reland/v1.2.0^{tree}") == git(clone, "rev-parse", "v1.2.0^{tree}")

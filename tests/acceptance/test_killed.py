@@ -26,7 +26,10 @@ STEPS = (
     "note the time",
     "read releases",
     "read history",
+    "read protection",
+    "read deployed",
     "preview revert",
+    "read range",
     "push revert",
     "prove revert",
     "publish release",
@@ -35,8 +38,9 @@ STEPS = (
     "wait until settled",
     "wait until recovered",
     "read patch",
-    "write post-mortem",
     "sync develop",
+    "write post-mortem",
+    "open pull request",
     "notify",
 )
 VICTIMS = ("receiver", "Prefect server", "worker and its flow process", "flow process of the worker")

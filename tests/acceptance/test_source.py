@@ -3,25 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from infra.lab.process import wait_until
 from infra.lab.team import Team
 from infra.lab.world import World
 from tests.acceptance.incidents import call, deploy, prepare
-from tests.acceptance.oracles import assert_restored_once, fresh_clone, git, releases, standing, told
+from tests.acceptance.oracles import assert_restored_once, fresh_clone, git, pulls, releases, standing, told
 
 MIGRATION = {"migrations/0002_coupons.sql": "ALTER TABLE carts ADD COLUMN coupon text;\n"}
-
-
-def pulls(lab: World, service: str, head: str) -> list[dict[str, Any]]:
-    """The pull requests of a branch, as GitHub's API gives them."""
-    url = f"{lab.host.api_url}/repos/acme/{service}/pulls"
-    asked = {"state": "all", "head": f"acme:{head}"}
-    headers = {"Authorization": f"Bearer {lab.host.token('reader')}"}
-    found: list[dict[str, Any]] = httpx.get(url, params=asked, headers=headers, timeout=30).raise_for_status().json()
-    return found
 
 
 def test_a_protected_main_gets_the_revert_by_a_pull_request(lab: World, tmp_path: Path) -> None:
