@@ -73,7 +73,7 @@ def revert_release(
         preview = preview_revert(plan)
         feasible = judge_feasibility(entry, read_range(entry, version, plan.stable_tag), asked=hotfix)
         decision = choose_way(entry, plan, preview, feasible.obstacle, protection, can_sign())
-        show(f"plan-revert-{service}-{version}", show_revert(plan, preview, decision), plan.title)
+        show(f"plan-revert-{service}-{version}", show_revert(plan, preview, decision, feasible.reason), plan.title)
         if rehearse:
             return Shipped(None, decision.reason)
         if decision.way is Way.HOTFIX:

@@ -12,10 +12,11 @@ from recovery.proposals import FixProposal, propose
 from recovery.pulls import PullRequest
 from recovery.ranges import Range, is_migration, is_own
 from recovery.releases import Release, Stable, choose_stable
-from recovery.reverts import History, newest, shortened
+from recovery.reverts import History, newest
 from recovery.versions import Version, next_patch
 
 A_PERSON_WANTS_IT = "a person asked for a hotfix"
+SAID = 5  # migrations that a sentence names
 
 
 class Answer(StrEnum):
@@ -111,9 +112,9 @@ def judge_feasibility(
 ) -> Feasibility:
     """Answer whether a full rollback is feasible.
 
-    It is not where a migration lies between that does not say it is compatible, where the stable version cannot
-    run on today's schema (`schema_objection` says why), where there is nothing to go back to, or where a person
-    wants a hotfix.
+    It is not where a migration lies between of which neither its marker nor its statements say that the stable
+    version runs with it, where the stable version cannot run on today's schema (`schema_objection` says why), where
+    there is nothing to go back to, or where a person wants a hotfix.
     """
     obstacles = [A_PERSON_WANTS_IT] if asked else []
     if between.stable_tag is None:
@@ -121,7 +122,7 @@ def judge_feasibility(
     migrations = [each for each in between.changes if is_own(service, each.path) and is_migration(service, each.path)]
     risky = [each for each in migrations if not each.compatible]
     if risky:
-        files = shortened([each.path for each in risky])
+        files = _listed([each.reason or each.path for each in risky])
         obstacles.append(
             f"{between.faulty_tag} brought database migrations that {between.stable_tag} may not run with: {files}; "
             f"if it does, write '{service.migrations.compatible}' into them on {service.main} and try again, "
@@ -131,8 +132,18 @@ def judge_feasibility(
         obstacles.append(schema_objection)
     if obstacles:
         return Feasibility(False, ". ".join(obstacles), tuple(obstacles))
-    what = "only migrations that say they are compatible lie" if migrations else "no migration lies"
-    return Feasibility(True, f"{what} between {between.stable_tag} and {between.faulty_tag}")
+    here = f"between {between.stable_tag} and {between.faulty_tag}"
+    if not migrations:
+        return Feasibility(True, f"no migration lies {here}")
+    told = [each.reason for each in migrations if each.reason and not each.marked]
+    if not told:
+        return Feasibility(True, f"only migrations that say they are compatible lie {here}")
+    return Feasibility(True, f"only migrations that {between.stable_tag} runs with lie {here}: {_listed(told)}")
+
+
+def _listed(reasons: Sequence[str]) -> str:
+    rest = f"; and {len(reasons) - SAID} more" if len(reasons) > SAID else ""
+    return "; ".join(reasons[:SAID]) + rest
 
 
 def stable_before(

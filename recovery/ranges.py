@@ -16,7 +16,9 @@ class Change:
 
     path: str
     status: str  # as git says it: A added, M changed, D deleted, T another type
-    compatible: bool = False  # it carries the service's marker: the version before runs with it, too
+    compatible: bool | None = None  # of a migration: the version before runs with it, too; None: not told
+    reason: str = ""  # why, as a sentence that begins with the path
+    marked: bool = False  # it carries the service's marker, which wins
 
 
 @dataclass(frozen=True, slots=True)

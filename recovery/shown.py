@@ -33,16 +33,17 @@ def show_response(plan: ResponsePlan, *, rehearsed: bool) -> str:
     return f"# respond {plan.service} {_plain(plan.version)}: {head}\n\n{_plain(plan.reason)}\n\n{steps}\n"
 
 
-def show_revert(plan: RevertPlan, preview: Preview, decision: Decision) -> str:
-    """The plan of a revert: on which way, what goes, what stays, what the commit will say."""
+def show_revert(plan: RevertPlan, preview: Preview, decision: Decision, feasible: str = "") -> str:
+    """The plan of a revert: on which way, what goes, what stays, what the commit will say; why that is feasible."""
     out = _listed(plan.taken_out) or "- nothing"
     kept = _listed(plan.kept) or "- nothing came after it"
     gives = f"`{plan.main}` would become tree `{preview.tree}`" if preview.tree else "It conflicts"
     conflicts = "".join(f"- {_plain(path)}\n" for path in preview.conflicts)
+    because = f"*Full rollback*: {_plain(feasible)}\n\n" if feasible and feasible != decision.reason else ""
     return (
         f"# Take {plan.faulty_tag} out of {plan.main}, back to {plan.stable_tag}\n\n"
         f"{plan.stable_tag} is the {_plain(plan.reason)}. {gives}, tagged {plan.patch_tag}.\n\n"
-        f"**{decision.way}**: {_plain(decision.reason)}\n\n**Taken out**\n\n{out}\n\n**Kept**\n\n{kept}\n\n"
+        f"**{decision.way}**: {_plain(decision.reason)}\n\n{because}**Taken out**\n\n{out}\n\n**Kept**\n\n{kept}\n\n"
         + (f"**In conflict**\n\n{conflicts}\n" if conflicts else "")
         + f"**The commit will say**\n\n{_fenced(revert_message(plan, preview))}\n"
     )

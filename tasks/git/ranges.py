@@ -1,4 +1,4 @@
-"""Read what lies between two releases: files, migrations that say they are compatible, pull requests."""
+"""Read what lies between two releases: files, what its migrations do to the version before, pull requests."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,7 +6,9 @@ from prefect import task
 
 from recovery.catalog import Service
 from recovery.errors import Refused
+from recovery.migrations import Compatibility
 from recovery.ranges import Change, Contribution, Range, is_migration, is_own, number_of
+from tasks.git.migrations import judge_migrations
 from tasks.git.plumbing import ALL, THERE, Repository, ephemeral
 from tasks.git.reading import head_of, tags_of
 from tasks.retry import ON_UNAVAILABLE
@@ -20,7 +22,8 @@ MENDS = "Mends-Release"
 def read_range(service: Service, faulty_tag: str, stable_tag: str | None) -> Range:
     """Read what lies between two tags, of the service's own paths; without a stable tag, nothing can be told.
 
-    A migration counts as compatible when it carries the marker in the faulty release or on main by now.
+    A migration counts as compatible when it carries the marker in the faulty release or on main by now, else when
+    its statements say so.
     Raises Refused when a tag is not there.
     """
     with ephemeral(service.repository, ALL) as bare:
@@ -38,15 +41,25 @@ def read_range(service: Service, faulty_tag: str, stable_tag: str | None) -> Ran
         marked = {
             path for at in (faulty, head_of(bare, service.main)) for path in _having(bare, at, marker, migrations)
         }
+        unmarked = {
+            path: status for path, status in touched.items() if is_migration(service, path) and path not in marked
+        }
+        judged = judge_migrations(bare, faulty, unmarked, stable_tag)
         return Range(
             faulty_tag,
             faulty,
             stable_tag,
             stable,
-            changes=tuple(Change(path, status, path in marked) for path, status in touched.items()),
+            changes=tuple(_change(path, status, path in marked, judged.get(path)) for path, status in touched.items()),
             contributions=tuple(_contributions(bare, service, stable, faulty)),
             mended_by=mended_by,
         )
+
+
+def _change(path: str, status: str, marked: bool, judged: Compatibility | None) -> Change:
+    if marked:
+        return Change(path, status, True, f"{path} says that it is compatible", marked=True)
+    return Change(path, status, judged.compatible, judged.reason) if judged else Change(path, status)
 
 
 def mends_of(bare: Repository, tags: dict[str, str], faulty: str, commit: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from infra.lab.world import World
 from tests.acceptance.incidents import call, deploy, prepare
 from tests.acceptance.oracles import assert_restored_once, fresh_clone, git, pulls, releases, standing, told
 
-MIGRATION = {"migrations/0002_coupons.sql": "ALTER TABLE carts ADD COLUMN coupon text;\n"}
+MIGRATION = {"migrations/0002_coupons.sql": "ALTER TABLE carts RENAME COLUMN sku TO article;\n"}
 
 
 def test_a_protected_main_gets_the_revert_by_a_pull_request(lab: World, tmp_path: Path) -> None:

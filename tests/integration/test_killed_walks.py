@@ -18,7 +18,7 @@ from infra.lab.team import Team
 from tests.integration.plain_git import git
 
 ROOT = Path(__file__).parents[2]
-MIGRATION = {"migrations/0002_coupons.sql": "ALTER TABLE carts ADD COLUMN coupon text;\n"}
+MIGRATION = {"migrations/0002_coupons.sql": "ALTER TABLE carts RENAME COLUMN sku TO article;\n"}
 # How many effects each procedure has on the Git host: a test below counts them, so that none is left out.
 EFFECTS = {"push": 3, "pull-request": 6, "hotfix": 7, "sync": 2}
 CASES = [(walk, effect) for walk, effects in EFFECTS.items() for effect in range(1, effects + 1)]
