@@ -1,4 +1,4 @@
-"""The command line: `ripcord check | plan | respond | hotfix | status | serve | watch | up | demo`.
+"""The command line: `ripcord check | plan | respond | hotfix | gate | status | serve | watch | up | demo`.
 
 Exit codes: 0 done; 1 refused, nothing was changed; 2 the command line was wrong; 3 a system did not answer,
 nothing was changed; 4 something was changed and a person must look.
@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -108,6 +109,23 @@ def hotfix(
             out.print(f"a person is asked: press Resume at {launched.url}")
         if state not in ("COMPLETED", "SCHEDULED", "PAUSED"):
             raise Incomplete(f"{launched.name} ended {state}: {message}; look at {launched.url}")
+
+
+@app.command()
+def gate(
+    service: ServiceName,
+    version: Annotated[str, typer.Argument(help="The tag that is about to be deployed, such as v1.2.0.")],
+    as_json: AsJson = False,
+) -> None:
+    """Prove the way back of the database before a deployment: exit code 0 is yes, every other one is no."""
+    from deployments.gating import run_gate
+
+    with _sentences():
+        way = run_gate(service, version)
+        if as_json:
+            _print_json(asdict(way))
+        else:
+            out.print(f"{'yes' if way.proved else 'yes, unproved'}: {way.reason}", markup=False, highlight=False)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from recovery.databases import Database, Smoke
 from recovery.durations import Duration, parse_duration
 from recovery.errors import Refused
 
@@ -101,6 +102,7 @@ class Service(_Entry):
         (), description="What of a shared repository is the service's; all else is left as it is. Empty: all of it."
     )
     migrations: Migrations = Field(default_factory=Migrations)
+    database: Database | None = Field(None, description="Its PostgreSQL, to which a way back is proved; null: none.")
     quarantine: tuple[str, ...] = Field((), description="Release tags that must never be gone back to.")
     tag_prefix: str = Field("v", description="What stands before the semantic version in a release tag.")
     watch: Duration = Field(parse_duration("1h"), description="The monitoring window after a deployment.")
@@ -175,7 +177,7 @@ def _mistake(error: dict[str, object]) -> str:
 def _known_keys(path: list[str]) -> list[str]:
     model: type[BaseModel] = Catalogue
     inside: dict[str, type[BaseModel]] = {"services": Service, "limits": Limits, "probes": Probe, "steps": Step}
-    inside |= {"migrations": Migrations}
+    inside |= {"migrations": Migrations, "database": Database, "smoke": Smoke}
     for part in path:
         model = inside.get(part, model)
     return list(model.model_fields)

@@ -43,6 +43,10 @@ class Settings(BaseSettings):
     )
     signing_format: Literal["ssh", "openpgp"] = Field("ssh", description="What kind of key that is.")
     work_pool: str = Field("ripcord", description="Prefect work pool of all flows.")
+    postgres_bin: Path | None = Field(None, description="Directory of PostgreSQL's programs; without it, PATH.")
+    postgres_user: str = Field(
+        "", description="Ordinary user that PostgreSQL's programs run as when ripcord itself is root."
+    )
     patience: float = Field(1.0, gt=0, description="Factor on the waits between retries; tests shorten them.")
     request_timeout: float = Field(10.0, gt=0, description="Seconds that one request to another system may take.")
 

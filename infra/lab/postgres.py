@@ -48,6 +48,10 @@ class Postgres(Restartable):
         """For libpq's programs (PGPASSFILE), so that no password is in their arguments."""
         self._directory = directory
         self._home = where
+        self.archive = where.place / "archive"
+        """Where finished WAL goes, when the server archives."""
+        self.runs_as = where.user
+        """Whose rights the server has; None means our own."""
         self._settings = {**SETTINGS, **settings}
 
     def dsn(self, database: str = "postgres") -> str:
@@ -102,11 +106,16 @@ class Postgres(Restartable):
 
 @contextmanager
 def postgres(
-    directory: Path, *, settings: Mapping[str, str] | None = None, binaries: Path | None = None
+    directory: Path,
+    *,
+    settings: Mapping[str, str] | None = None,
+    binaries: Path | None = None,
+    archiving: bool = False,
 ) -> Iterator[Postgres]:
     """Run a PostgreSQL server; its log is `<directory>/postgres.log`.
 
-    `settings` are added to the server's own; `binaries` is a directory of PostgreSQL's programs.
+    `settings` are added to the server's own; `binaries` is a directory of PostgreSQL's programs; with `archiving` every
+    finished segment of WAL is copied into the server's `archive`.
     Root's rights are dropped to `postgres` or `nobody`, and the data then lies in the machine's temporary
     directory when that user cannot reach `directory`.
 
@@ -114,13 +123,23 @@ def postgres(
     """
     directory.mkdir(parents=True, exist_ok=True)
     with home(directory, binaries or find_binaries()) as where:
-        server = Postgres(directory, where, settings or {})
+        server = Postgres(directory, where, {**(_archiving(where) if archiving else {}), **(settings or {})})
         try:
             server.initialise()
             server.start()
             yield server
         finally:
             server.stop()
+
+
+def _archiving(where: Home) -> dict[str, str]:
+    archive = where.place / "archive"
+    archive.mkdir(mode=0o700)
+    give(archive, where.user)
+    # As PostgreSQL's documentation has it: never over a file that is there, and no half file under the final name.
+    there = f"{archive}/%f"
+    command = f"test ! -f '{there}' && cp '%p' '{there}.part' && mv '{there}.part' '{there}'"
+    return {"archive_mode": "on", "archive_command": command}
 
 
 def _shut_down(process: Process) -> None:

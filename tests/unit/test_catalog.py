@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from recovery.catalog import Limits, Probe, Service, parse_catalogue
+from recovery.databases import Database, Smoke
 from recovery.errors import Refused
 
 SHOP = "services: [{{name: shop, namespace: acme, repository: acme/shop, {more}}}]"
@@ -18,6 +19,8 @@ SHOP = "services: [{{name: shop, namespace: acme, repository: acme/shop, {more}}
         ("deploymnet: web", "deployment"),
         ("probes: [{base_ulr: http://x, steps: []}]", "base_url"),
         ("probes: [{base_url: http://x, steps: [{paht: /}]}]", "path"),
+        ("database: {url_variabel: URL}", "url_variable"),
+        ("database: {smoke: [{sqll: SELECT 1}]}", "sql"),
     ],
 )
 def test_an_unknown_key_is_answered_with_the_nearest_of_its_place(more: str, nearest: str) -> None:
@@ -55,6 +58,20 @@ def test_a_branch_cannot_be_an_option_of_git(branch: str) -> None:
         parse_catalogue(SHOP.format(more=f"main: {branch!r}"))
 
 
+@pytest.mark.parametrize("place", ["relative", "/a b", "/a/../b", "/%f", "/a'b", "/", "/$(id)"])
+def test_a_directory_of_backups_holds_nothing_that_a_shell_reads(place: str) -> None:
+    """PostgreSQL hands it to one in its restore_command."""
+    with pytest.raises(Refused, match=r"services\.0\.database\.backups"):
+        parse_catalogue(SHOP.format(more=f'database: {{url_variable: URL, archive: /a, backups: "{place}"}}'))
+
+
+@pytest.mark.parametrize("secret", ["postgresql://u:p@h/db", "host=h password=p", "lower_case"])
+def test_a_conninfo_cannot_stand_in_the_catalogue(secret: str) -> None:
+    """Only the name of the variable that holds it."""
+    with pytest.raises(Refused, match=r"services\.0\.database\.url_variable"):
+        parse_catalogue(SHOP.format(more=f'database: {{url_variable: "{secret}", archive: /a, backups: /b}}'))
+
+
 def test_a_service_that_is_not_there_is_answered_with_those_that_are() -> None:
     """The way out stands in the sentence."""
     with pytest.raises(Refused, match="no service 'shp' in the catalogue: it has shop"):
@@ -75,6 +92,6 @@ def test_the_catalogue_that_is_shipped_is_valid() -> None:
     text = (Path(__file__).parents[2] / "deployments" / "services.yaml").read_text()
 
     assert parse_catalogue(text).services
-    for model in (Limits, Probe, Service):
+    for model in (Database, Limits, Probe, Service, Smoke):
         undescribed = {key for key, field in model.model_fields.items() if not field.description}
         assert undescribed <= {"name", "limits", "probes", "migrations"}

@@ -1,0 +1,218 @@
+"""Whether a server can give a way back, whether a set's chain of WAL is whole, and which sets may go."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import PurePosixPath
+
+from recovery.databases import Database
+from recovery.errors import Refused
+
+MARGIN = 1.2  # a backup grows while it is taken, and a full disk ends it in the middle
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What a server says of itself, and of which version our programs are."""
+
+    version: int  # the major one
+    programs: int
+    system_id: str
+    timeline: int
+    segment_size: int  # bytes of one file of WAL
+    in_recovery: bool
+    wal_level: str
+    archive_mode: str
+    archive_command: str  # or its library
+    archived_at: datetime | None
+    failed_at: datetime | None
+    failed_segment: str
+    size: int  # bytes of all databases
+    data_directory: str
+    tablespaces: tuple[str, ...]  # directories of those outside the data directory
+    unlogged: tuple[str, ...]  # tables that a recovery empties
+    prepared: int  # transactions that wait for their second phase; they come back and hold their locks
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes that are free where the sets are kept, and whether the set is there already."""
+
+    free: int
+    taken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A base backup as its own files tell of it."""
+
+    system_id: str
+    timeline: int
+    start: str  # LSN from which WAL is needed
+    end: str  # LSN from which on it is consistent
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The WAL between a backup and a point, as it lies in the archive."""
+
+    name: str  # of the point
+    lsn: str
+    found: Mapping[str, int]  # bytes per segment
+    unreadable: str | None  # what pg_waldump said, where it did not get through
+    names: tuple[str, ...]  # restore points on the way, in their order
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSet:
+    """A complete set on disk."""
+
+    name: str
+    made_at: datetime
+    proved: bool = True
+
+
+def judge_server(server: Server, database: Database, room: Room) -> str:
+    """Answer what the server can give, in a sentence. Raises Refused naming everything that stands against it."""
+    wrong = [*_versions(server), *_archiving(server), *_places(server, database), *_room(server, database, room)]
+    if wrong:
+        raise Refused("; ".join(wrong))
+    notes = [f"{server.size // 1_000_000} MB on timeline {server.timeline}, archiving"]
+    if server.unlogged:
+        notes.append(f"unlogged and empty after a way back: {', '.join(server.unlogged)}")
+    if server.prepared:
+        notes.append(f"{server.prepared} prepared transactions would come back with their locks")
+    return "; ".join(notes)
+
+
+def _versions(server: Server) -> list[str]:
+    if server.version == server.programs:
+        return []
+    return [
+        f"the server is PostgreSQL {server.version} and the programs are of {server.programs}, which do not read its "
+        "files: name those of the server in RIPCORD_POSTGRES_BIN"
+    ]
+
+
+def _archiving(server: Server) -> list[str]:
+    if server.in_recovery:
+        return ["the server is a standby, and a point is made on its primary: name that in the conninfo"]
+    wrong = []
+    if server.wal_level not in ("replica", "logical"):
+        wrong.append(f"wal_level is {server.wal_level}: set it to replica and restart the server")
+    if server.archive_mode not in ("on", "always"):
+        wrong.append(f"archive_mode is {server.archive_mode}: set it to on and restart the server")
+    elif not server.archive_command:
+        wrong.append("nothing archives: set archive_command or archive_library and reload the server")
+    elif server.failed_at and (server.archived_at is None or server.failed_at > server.archived_at):
+        wrong.append(
+            f"the archiver fails, last with {server.failed_segment} at {server.failed_at:%Y-%m-%d %H:%M:%S}: mend "
+            "archive_command, the server's log says why"
+        )
+    return wrong
+
+
+def _places(server: Server, database: Database) -> list[str]:
+    """No set may lie where the server lives: a restore would overwrite what it is to save."""
+    wrong = []
+    for key, place in (("backups", database.backups), ("archive", database.archive)):
+        for live in (server.data_directory, *server.tablespaces):
+            if _meet(place, live):
+                wrong.append(f"`{key}` {place} and the server's own {live} lie in one another: name a place of its own")
+    if _meet(database.backups, database.archive):
+        wrong.append(f"`backups` {database.backups} and `archive` {database.archive} lie in one another: part them")
+    if server.tablespaces:
+        wrong.append(
+            f"tables lie in tablespaces of their own ({', '.join(server.tablespaces)}), which a copy beside the server "
+            "would share: the native engine does not take them, move them to pg_default"
+        )
+    return wrong
+
+
+def _meet(one: str, other: str) -> bool:
+    left, right = PurePosixPath(one), PurePosixPath(other)
+    return left == right or left in right.parents or right in left.parents
+
+
+def _room(server: Server, database: Database, room: Room) -> list[str]:
+    copies = 1 if room.taken else 2  # the set, and the copy that proves it
+    needed = int(server.size * MARGIN * copies) + 2 * server.segment_size
+    if room.free >= needed:
+        return []
+    return [
+        f"{database.backups} has {room.free // 1_000_000} MB free and {needed // 1_000_000} are needed ({copies} x "
+        f"{MARGIN} x {server.size // 1_000_000} MB and two segments): make room, or keep fewer sets"
+    ]
+
+
+def judge_backup(backup: Backup, server: Server) -> None:
+    """Raises Refused when a backup is not of this server's present history."""
+    if backup.system_id != server.system_id:
+        raise Refused(
+            f"the backup is of the cluster {backup.system_id} and the server is {server.system_id}: move the set away"
+        )
+    if backup.timeline != server.timeline:
+        raise Refused(
+            f"the backup is of timeline {backup.timeline} and the server is on {server.timeline}: move the set away"
+        )
+
+
+def judge_chain(backup: Backup, chain: Chain, segment_size: int) -> tuple[str, ...]:
+    """The segments that lead from a backup to a point, if all are there, whole and readable.
+
+    Raises Refused with what is missing, too short or unreadable, or when the point cannot be reached at all.
+    """
+    name, lsn = chain.name, chain.lsn
+    if parse_lsn(lsn) < parse_lsn(backup.end):
+        raise Refused(f"the backup ended at {backup.end}, after the point {name} at {lsn}: it needs an older backup")
+    wanted = segments(backup.timeline, backup.start, lsn, segment_size)
+    missing = [segment for segment in wanted if segment not in chain.found]
+    if missing:
+        raise Refused(
+            f"{len(missing)} of the {len(wanted)} segments from the backup to {name} are not in the archive, the first "
+            f"is {missing[0]}: find it, or release the point with a new backup"
+        )
+    for segment in wanted:
+        if chain.found[segment] != segment_size:
+            raise Refused(
+                f"segment {segment} in the archive has {chain.found[segment]} bytes and not {segment_size}: it was cut "
+                "off, and a new backup is needed"
+            )
+    if chain.unreadable:
+        raise Refused(f"the archived WAL from {backup.start} to {lsn} is damaged: {chain.unreadable}")
+    if list(chain.names).count(name) != 1:
+        times = list(chain.names).count(name)
+        raise Refused(
+            f"the WAL from the backup to {lsn} has the restore point {name} {times} times and not once: recovery would "
+            "stop at the first, choose another version or take a new backup"
+        )
+    return wanted
+
+
+def parse_lsn(text: str) -> int:
+    """The position in WAL that is written like 0/3000090."""
+    high, _, low = text.partition("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+def segments(timeline: int, start: str, end: str, size: int) -> tuple[str, ...]:
+    """The names of the segments that hold what lies between two positions, the last byte before `end` included."""
+    first, last = parse_lsn(start) // size, (parse_lsn(end) - 1) // size
+    return tuple(_segment(timeline, number, size) for number in range(first, last + 1))
+
+
+def last_segment(timeline: int, lsn: str, size: int) -> str:
+    """The name of the segment that holds the last byte before a position."""
+    return _segment(timeline, (parse_lsn(lsn) - 1) // size, size)
+
+
+def _segment(timeline: int, number: int, size: int) -> str:
+    per_log = (1 << 32) // size
+    return f"{timeline:08X}{number // per_log:08X}{number % per_log:08X}"
+
+
+def plan_expiry(sets: Sequence[StoredSet], keep: int, locked: timedelta, now: datetime) -> tuple[str, ...]:
+    """The sets that may go: no longer locked, and not among the newest `keep` that were proved."""
+    proved = sorted((each for each in sets if each.proved), key=lambda each: each.made_at, reverse=True)
+    return tuple(each.name for each in sets if each not in proved[:keep] and now - each.made_at > locked)

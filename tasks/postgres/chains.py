@@ -1,0 +1,70 @@
+"""Check the WAL from a backup to its point ourselves, and take a copy of it into the set."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from prefect import task
+
+from recovery.backups import Backup, Chain, segments
+from recovery.databases import Database
+from recovery.errors import Refused, Unavailable
+from recovery.restore_points import RestorePoint, Then
+from tasks.postgres.points import recorded
+from tasks.postgres.programs import command, give, run
+from tasks.postgres.sets import place_of
+from tasks.retry import ON_UNAVAILABLE, spoken
+
+
+@task(name="read chain", **ON_UNAVAILABLE)
+def read_chain(database: Database, point: RestorePoint, backup: Backup, segment_size: int) -> Chain:
+    """What lies between the backup and its point: in the set where it has its own copy, else in the archive."""
+    then = recorded(database, point)
+    place = place_of(database, point.name)
+    source = place.wal if place.wal.is_dir() else Path(database.archive)
+    wanted = segments(then.timeline, backup.start, then.lsn, segment_size)
+    found = {name: (source / name).stat().st_size for name in wanted if (source / name).is_file()}
+    whole = len(found) == len(wanted) and set(found.values()) <= {segment_size}
+    unreadable, names = _walk(source, backup, then) if whole else (None, ())
+    return Chain(point.name, then.lsn, found, unreadable, names)
+
+
+@task(name="keep chain", **ON_UNAVAILABLE)
+@spoken
+def keep_chain(database: Database, point: RestorePoint, wanted: Sequence[str]) -> str:
+    """Copy the checked segments into the set, which needs the archive no more; it appears by one rename."""
+    place = place_of(database, point.name)
+    if place.wal.is_dir():
+        return f"skipped: {place.wal} is there"
+    fresh = place.set / ".wal.part"
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        fresh.mkdir(mode=0o700)
+        for name in wanted:
+            shutil.copyfile(Path(database.archive) / name, fresh / name)
+            give(fresh / name)
+        give(fresh)
+        fresh.rename(place.wal)
+    except PermissionError as error:
+        raise Refused(f"{error.filename} is closed to us: run ripcord as the user who archives") from None
+    except OSError as error:
+        raise Unavailable(f"{place.wal} cannot be written: {error.strerror}; make room there") from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return f"copied {len(wanted)} segments into {place.wal}"
+
+
+def _walk(source: Path, backup: Backup, then: Then) -> tuple[str | None, tuple[str, ...]]:
+    """Read every record with its checksum; returns what stopped us, and the restore points on the way."""
+    way = (f"--path={source}", f"--timeline={then.timeline}", f"--start={backup.start}", f"--end={then.lsn}")
+    with tempfile.TemporaryDirectory(prefix="ripcord-wal-") as directory:
+        printed = Path(directory, "records")
+        try:
+            run(command("pg_waldump", *way, "--rmgr=XLOG"), Path("/"), output=printed)
+        except Refused as refused:
+            return str(refused), ()
+        with printed.open(errors="replace") as lines:
+            found = (re.search(r"desc: RESTORE_POINT (\S+)", line) for line in lines)
+            return None, tuple(each[1] for each in found if each)
