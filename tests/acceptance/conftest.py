@@ -10,7 +10,7 @@ import pytest
 from infra.lab.world import Pace, World, world
 
 # One for each case of test_killed.py; its whole matrix runs under `make torture` only.
-QUIET = tuple(f"case{number}" for number in range(170 if os.environ.get("RIPCORD_TORTURE") else 12))
+QUIET = tuple(f"case{number}" for number in range(200 if os.environ.get("RIPCORD_TORTURE") else 12))
 
 
 @pytest.fixture(name="lab", scope="session")
