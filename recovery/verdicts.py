@@ -38,7 +38,7 @@ class Finding:
     @property
     def label(self) -> str:
         """The finding in a word or two."""
-        return "breach" if self.breached else "over the limit, not for long enough yet" if self.lasting else "no breach"
+        return "breach" if self.breached else "over the limit" if self.lasting else "no breach"
 
 
 @dataclass(frozen=True, slots=True)
