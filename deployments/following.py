@@ -1,6 +1,8 @@
 """Start a run from the command line and tell its steps until it ends."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 import httpx
@@ -29,11 +31,8 @@ def start(
     faulty = parse_version(version, entry.tag_prefix)
     chosen = parse_version(to, entry.tag_prefix).tag if to else None
     cause = dated.fn(Cause(sentence=because, source=Source.PERSON, seen_at=None))
-    try:
-        with get_client(sync_client=True) as client:
-            return launch(client, entry.name, faulty.tag, cause, number, chosen, hotfix)
-    except (RuntimeError, ValueError) as error:
-        raise Unavailable(f"no Prefect server is known ({error}): set PREFECT_API_URL") from None
+    with _known_server(), get_client(sync_client=True) as client:
+        return launch(client, entry.name, faulty.tag, cause, number, chosen, hotfix)
 
 
 def start_hotfix(service: str, version: str, because: str) -> Launched:
@@ -41,7 +40,16 @@ def start_hotfix(service: str, version: str, because: str) -> Launched:
     entry = read_service(service)
     faulty = parse_version(version, entry.tag_prefix)
     cause = dated.fn(Cause(sentence=because, source=Source.PERSON, seen_at=None))
-    return launch_hotfix.fn(entry.name, faulty.tag, cause, A_PERSON_WANTS_IT)
+    with _known_server():
+        return launch_hotfix.fn(entry.name, faulty.tag, cause, A_PERSON_WANTS_IT)
+
+
+@contextmanager
+def _known_server() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise Unavailable(f"no Prefect server is known ({error}): set PREFECT_API_URL") from None
 
 
 def follow_run(run_id: str, *, quiet: bool) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from tasks.git.fates import Lost, push_refs, refusal
 from tasks.git.laws import preview
 from tasks.git.plumbing import ALL, THERE, Repository, ephemeral
 from tasks.git.reading import REVERTS, answers_to, branch_of, brought_in_by, commits_of, head_of, patches_of, tags_of
-from tasks.git.revert import commit_revert, merge_out, tag_commit
+from tasks.git.revert import attempt, commit_revert, merge_out, tag_commit
 from tasks.retry import PATIENTLY
 
 TRIES = 5  # that main may move between our fetch and our push
@@ -126,7 +126,8 @@ def _push_once(bare: Repository, plan: RevertPlan, burned: set[str]) -> Pushed |
 
 def _tag_only(bare: Repository, plan: RevertPlan, commit: str, tags: dict[str, str], burned: set[str]) -> Pushed | Lost:
     parent = bare.commit_of(f"{commit}^1")
-    if merge_out(bare, plan, parent) != bare.tree_of(commit):
+    expected, _ = attempt(lambda: merge_out(bare, plan, parent))
+    if expected != bare.tree_of(commit):
         raise Incomplete(
             f"{commit[:12]} on {plan.main} of {plan.repository} is not what taking {plan.faulty_tag} out must give: "
             "something else came in with it, look at it before a tag deploys it",
