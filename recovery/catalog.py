@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from recovery.databases import Database, Smoke
+from recovery.databases import Database, PgBouncer, Restore, Secret, Smoke
 from recovery.durations import Duration, parse_duration
 from recovery.errors import Refused
 
@@ -178,6 +178,7 @@ def _known_keys(path: list[str]) -> list[str]:
     model: type[BaseModel] = Catalogue
     inside: dict[str, type[BaseModel]] = {"services": Service, "limits": Limits, "probes": Probe, "steps": Step}
     inside |= {"migrations": Migrations, "database": Database, "smoke": Smoke}
+    inside |= {"restore": Restore, "pgbouncer": PgBouncer, "secret": Secret}
     for part in path:
         model = inside.get(part, model)
     return list(model.model_fields)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from recovery.durations import Duration, parse_duration
 
@@ -19,6 +19,50 @@ class Smoke(_Entry):
 
     sql: str = Field(min_length=1, description="One SELECT, run in a read-only transaction; it must return a row.")
     equals: str | None = Field(None, description="What the first column of the first row must be, as text.")
+
+
+class PgBouncer(_Entry):
+    """Clients reach the database through PgBouncer, which is told of the restored server and lets nobody go."""
+
+    admin_variable: str = Field(
+        pattern=r"^[A-Z][A-Z0-9_]*$",
+        description="Name of the environment variable that holds the conninfo of its admin console.",
+    )
+    databases_file: Directory = Field(
+        description="The file of its [databases] section, taken in by %include; written by ripcord alone."
+    )
+    alias: str = Field(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Name under which the clients know the database."
+    )
+
+
+class Secret(_Entry):
+    """Clients read the conninfo from a Kubernetes Secret when they start; their Deployment is restarted after it."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", description="Name of the Secret.")
+    key: str = Field("DATABASE_URL", pattern=r"^[A-Za-z0-9_.-]+$", description="Key that holds the conninfo, a URL.")
+
+
+class Restore(_Entry):
+    """How the database is taken back to its restore point: beside the damaged server, which is kept."""
+
+    sides: Directory = Field(description="Directory of the restored servers' data, as large as the database.")
+    host: str = Field("127.0.0.1", pattern=r"^[A-Za-z0-9_.:-]+$", description="Where clients reach a restored server.")
+    port: int = Field(5433, ge=1024, le=65535, description="Its port; never the port of the server in use.")
+    parachute: bool = Field(
+        False, description="Keep a standby that stopped exactly at the point while a release is watched."
+    )
+    approval: Literal["person", "none"] = Field(
+        "person", description="Whether a person must approve in the Prefect UI before anything is lost."
+    )
+    pgbouncer: PgBouncer | None = Field(None, description="The cutover by PgBouncer.")
+    secret: Secret | None = Field(None, description="The cutover by a Kubernetes Secret and a restart.")
+
+    @model_validator(mode="after")
+    def _one_cutover(self) -> "Restore":
+        if (self.pgbouncer is None) == (self.secret is None):
+            raise ValueError("name one way by which clients are led to the restored server: `pgbouncer` or `secret`")
+        return self
 
 
 class Database(_Entry):
@@ -42,4 +86,7 @@ class Database(_Entry):
     smoke: tuple[Smoke, ...] = Field((), description="What the restored copy is asked before it counts as proved.")
     uncounted: tuple[str, ...] = Field(
         (), description="Tables, schema.name, whose rows are not compared: queues, sessions, what never stands still."
+    )
+    restore: Restore | None = Field(
+        None, description="How a catastrophe is undone by going back to the point; null: by people alone."
     )
