@@ -7,6 +7,7 @@ dead may still act (then the next one waits). Source: PostgreSQL documentation, 
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -19,6 +20,7 @@ from tasks.settings import read_settings
 
 NAME = "ripcord run "
 BEAT_SECONDS = 5.0
+RETAKE_BEATS = 3  # a server younger than this may have forgotten a holder that is still at work
 # A host that vanishes without closing its connections is noticed by the server within some 15 s.
 _SESSION = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=3 -c tcp_keepalives_count=3 -c idle_session_timeout=0"
 
@@ -69,7 +71,7 @@ class _Session:
         self._over = threading.Event()
         try:
             self._connection = self._connect()
-            self._connection.execute("SELECT pg_advisory_lock(%s)", (self._key,))
+            self._take()
         except psycopg.Error as error:
             raise Unavailable(f"the lock database did not answer: {_short(error)}") from error
         self._thread = threading.Thread(target=self._beat, daemon=True, name=f"fence of {service}")
@@ -79,6 +81,19 @@ class _Session:
         self._over.set()
         self._thread.join(timeout=1)  # it closes what it was just opening, else the run would look alive
         self._end()
+
+    def _take(self) -> None:
+        """Wait for the lock; after a restart of the server its last holder goes first, who is taking it again."""
+        while True:
+            self._connection.execute("SELECT pg_advisory_lock(%s)", (self._key,))
+            row = self._connection.execute(
+                "SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float"
+            ).fetchone()
+            early = RETAKE_BEATS * BEAT_SECONDS - (float(str(row[0])) if row else 0.0)
+            if early <= 0:
+                return
+            self._connection.execute("SELECT pg_advisory_unlock(%s)", (self._key,))
+            time.sleep(early)
 
     def _end(self) -> None:
         with suppress(psycopg.Error):

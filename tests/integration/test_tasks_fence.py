@@ -20,7 +20,9 @@ from tasks.fence import alive_runs, lock_key, one_at_a_time
 ROOT = Path(__file__).parents[2]
 HOLDER = """
 import sys
+from tasks import fence
 from tasks.fence import one_at_a_time
+fence.BEAT_SECONDS = 1.0
 with one_at_a_time(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.readline()
@@ -137,6 +139,19 @@ def test_a_restart_of_postgresql_does_not_end_the_fence(database: Postgres, stac
         second = begin(stack, "run-2")
         until(database, ["ripcord run run-2"], granted=False)
 
+    assert heard(second) == "held"
+
+
+def test_a_run_that_comes_right_after_a_restart_lets_the_holder_go_first(database: Postgres, stack: ExitStack) -> None:
+    """The server has forgotten who held the lock: a newcomer that is quicker than the holder's beat steps back."""
+    first = begin(stack, "run-1")
+    assert heard(first) == "held"
+    database.restart()
+    second = begin(stack, "run-2")
+
+    until(database, ["ripcord run run-1"], granted=True)
+    until(database, ["ripcord run run-2"], granted=False)
+    leave(first)
     assert heard(second) == "held"
 
 

@@ -71,13 +71,13 @@ class TestLimits:
 class TestSamples:
     """Small samples, accidents, and trouble that does not last."""
 
-    @pytest.mark.parametrize(("requests", "expected"), [(99, Answer.WATCH), (100, Answer.BREACH)])
+    @pytest.mark.parametrize(("requests", "expected"), [(19, Answer.WATCH), (20, Answer.BREACH)])
     def test_too_few_requests_are_not_judged(self, requests: int, expected: Answer) -> None:
-        """Below 100 requests in the window half of them may fail, and the smallness is told."""
-        verdict = judged(two_windows(requests=requests, errors=50))
+        """Below 20 requests in the window most of them may fail, and the smallness is told."""
+        verdict = judged(two_windows(requests=requests, errors=15))
 
         assert verdict.answer is expected
-        assert ("too few to judge: 100 are needed" in verdict.reason) is (expected is Answer.WATCH)
+        assert ("too few to judge: 20 are needed" in verdict.reason) is (expected is Answer.WATCH)
 
     @pytest.mark.parametrize(("probes", "expected"), [(5, Answer.WATCH), (6, Answer.BREACH)])
     def test_too_few_probes_are_not_judged(self, probes: int, expected: Answer) -> None:
@@ -208,7 +208,7 @@ class TestGuilt:
     @pytest.mark.parametrize(
         "before",
         [
-            pytest.param(spread(1 - WINDOW, 0, requests=99, errors=40), id="too small a sample"),
+            pytest.param(spread(1 - WINDOW, 0, requests=19, errors=19), id="too small a sample"),
             pytest.param(spread(1 - WINDOW, 0, requests=100, errors=2), id="an accident"),
             pytest.param(spread(1 - 2 * WINDOW, -WINDOW, requests=2000, errors=400), id="too long ago"),
             pytest.param([point(0, requests=nan, errors=nan)], id="unreadable"),
