@@ -12,7 +12,7 @@ from recovery.proposals import FixProposal, propose
 from recovery.pulls import PullRequest
 from recovery.ranges import Range, is_migration, is_own
 from recovery.releases import Release, Stable, choose_stable
-from recovery.reverts import History, newest
+from recovery.reverts import History, newest, occupied
 from recovery.versions import Version, next_patch
 
 A_PERSON_WANTS_IT = "a person asked for a hotfix"
@@ -187,7 +187,7 @@ def plan_hotfix(
     newer = newest([tag for tag in history.later if tag not in patches], faulty.prefix)
     if newer and not done_as:
         raise Refused(f"{newer} was released on top of {faulty}: mend {newer}, a hotfix of {faulty} would be older")
-    patch = done_as or next_patch(faulty, {*history.tags, *(release.tag for release in releases)}).tag
+    patch = done_as or next_patch(faulty, occupied([*history.tags, *(release.tag for release in releases)])).tag
     # What did not come to main in the release cannot be taken out of it by its difference.
     known = between if history.faulty_on_main else Range(faulty.tag, history.faulty, None, None)
     migrations = [

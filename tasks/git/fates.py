@@ -6,7 +6,8 @@ from recovery.errors import Refused
 from recovery.reverts import RevertPlan
 from tasks.git.plumbing import Repository, failure
 
-_BURNED = ("immutable release",)
+_RESTRICTED = "creations being restricted"
+MOST_BURNED = 20  # names that a repository declines one after the other before it is taken for a rule on all of them
 _PROTECTED = ("protected branch", "GH006", "GH013", "through a pull request")
 _SIGNATURE = ("verified signature",)
 _WORKFLOWS = ("workflows` permission", "`workflow` scope")
@@ -20,7 +21,7 @@ class Lost(Enum):
     """Why a push changed nothing and what follows."""
 
     MOVED = "main moved or the tag was taken meanwhile"
-    BURNED = "the tag's name was used by an immutable release"
+    BURNED = "the tag's name is declined, as one is that an immutable release had"
     PROTECTED = "main takes no push"
 
 
@@ -31,7 +32,7 @@ def push_refs(bare: Repository, plan: RevertPlan, patch: str, *refspecs: str) ->
     told = f"{out}\n{err}"  # --porcelain tells each ref's fate on standard output
     if status == 0:
         return None
-    if any(sign in told for sign in _BURNED):
+    if is_burned(told, patch):
         return Lost.BURNED
     if any(sign in told for sign in (*_SIGNATURE, *_WORKFLOWS, *_AMBIGUOUS, *_OLD_SERVER)):
         raise refusal(bare, plan, plan.main, status, told)
@@ -40,6 +41,23 @@ def push_refs(bare: Repository, plan: RevertPlan, patch: str, *refspecs: str) ->
     if any(sign in told for sign in _MOVED):
         return Lost.MOVED
     raise refusal(bare, plan, plan.main, status, told)
+
+
+def is_burned(told: str, tag: str) -> bool:
+    """Whether the Git host will never create this tag, though there is none: an immutable release had its name.
+
+    GitHub says the same of a tag that a rule does not let us create; then it says so of every other name, too.
+    """
+    return f"violations found for refs/tags/{tag}." in told and _RESTRICTED in told
+
+
+def all_burned(url: str, burned: set[str]) -> Refused:
+    """The sentence for a repository that declines every number."""
+    names = sorted(burned)
+    return Refused(
+        f"{url} creates none of the tags {names[0]} to {names[-1]}: a rule restricts them, let the account of "
+        "RIPCORD_GITHUB_TOKEN bypass it"
+    )
 
 
 def refusal(bare: Repository, plan: RevertPlan, branch: str, status: int, told: str) -> Exception:

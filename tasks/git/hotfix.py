@@ -8,9 +8,10 @@ from recovery.errors import Incomplete, Refused
 from recovery.hotfix_wording import trailers
 from recovery.hotfixes import BranchState, HotfixBranch, HotfixPlan
 from recovery.proposals import FixProposal
-from recovery.reverts import Proof, Pushed, newest, shortened
+from recovery.reverts import Proof, Pushed, newest, occupied, shortened
 from recovery.versions import next_patch, parse_version
 from tasks.git.branches import entries, make, standing, state_of
+from tasks.git.fates import MOST_BURNED, Lost, all_burned, is_burned
 from tasks.git.plumbing import ALL, Repository, ephemeral, failure
 from tasks.git.ranges import changed, mends_of
 from tasks.git.reading import commits_of, head_of, is_ancestor, tags_of
@@ -35,7 +36,7 @@ def push_hotfix(plan: HotfixPlan, proposal: FixProposal) -> HotfixBranch:
             if found is not None:
                 return _told(found)
             made = make(bare, plan, proposal)
-            if _push(bare, f"refs/heads/{plan.branch}", made.commit):
+            if _push(bare, f"refs/heads/{plan.branch}", made.commit) is None:
                 return _told(made)
     raise Refused(f"{plan.branch} of {plan.repository} came and went {TRIES} times while we pushed: try again")
 
@@ -57,7 +58,9 @@ def tag_hotfix(plan: HotfixPlan, merged_commit: str) -> Pushed:
     Looks first whether a tag says that it mends the release, or a person has tagged the merge; takes the next
     number when the tag was taken meanwhile. Raises Refused when the commit is not on main, or not after the release.
     """
-    for _ in range(TRIES):
+    burned: set[str] = set()
+    moved = 0
+    while moved < TRIES:
         with ephemeral(plan.repository, ALL) as bare:
             if not is_ancestor(bare, merged_commit, head_of(bare, plan.main)):
                 raise Refused(f"{merged_commit[:12]} is not on {plan.main} of {plan.repository}: merge it there first")
@@ -70,13 +73,17 @@ def tag_hotfix(plan: HotfixPlan, merged_commit: str) -> Pushed:
             if found is not None:
                 said = f"skipped: {plan.faulty_tag} was already mended as {found} ({tags[found][:12]})"
                 return _pushed(bare, plan, tags[found], found, said)
-            patch = plan.patch_tag
-            if patch in tags:
-                patch = next_patch(parse_version(plan.faulty_tag, plan.tag_prefix), tags).tag
+            patch = _free(plan, {*tags, *burned})
             message = f"{plan.service} {patch}: {plan.faulty_tag} mended\n\n{trailers(plan)}".rstrip()
             tag = tag_commit(bare, patch, merged_commit, message, plan.date)
-            if _push(bare, f"refs/tags/{patch}", tag):
+            fate = _push(bare, f"refs/tags/{patch}", tag)
+            if fate is None:
                 return _pushed(bare, plan, merged_commit, patch, f"tagged {merged_commit[:12]} of {plan.main} {patch}")
+        if fate is Lost.BURNED:
+            burned.add(patch)
+        if len(burned) == MOST_BURNED:
+            raise all_burned(bare.url, burned)
+        moved += fate is Lost.MOVED
     raise Refused(f"the next patch number of {plan.repository} was taken {TRIES} times while we pushed: try again")
 
 
@@ -154,18 +161,27 @@ def _pushed(bare: Repository, plan: HotfixPlan, commit: str, tag: str, said: str
     return Pushed(commit, parent, bare.tree_of(commit), tag, kept, said, tuple(others))
 
 
-def _push(bare: Repository, ref: str, made: str) -> bool:
-    """Create a ref, which must not be there; answer whether it was us. Raises Refused where we may not."""
+def _free(plan: HotfixPlan, taken: set[str]) -> str:
+    """The plan's number, or the next free one above it."""
+    names = occupied(taken)
+    planned = parse_version(plan.patch_tag, plan.tag_prefix)
+    return next_patch(planned, names).tag if plan.patch_tag in names else plan.patch_tag
+
+
+def _push(bare: Repository, ref: str, made: str) -> Lost | None:
+    """Create a ref, which must not be there; says what stood against it. Raises Refused where we may not."""
     status, out, err = bare.answer("push", "--porcelain", f"--force-with-lease={ref}:", bare.url, f"{made}:{ref}")
     told = " ".join(f"{out}\n{err}".split())
     if status == 0:
-        return True
+        return None
+    if is_burned(told, ref.removeprefix("refs/tags/")):
+        return Lost.BURNED
     if any(sign in told for sign in _FORBIDDEN):
         raise Refused(
             f"{bare.url} does not let us create {ref}: {told[-300:]}; check RIPCORD_GITHUB_TOKEN and the rules"
         )
     if any(sign in told for sign in _THERE_NOW):
-        return False
+        return Lost.MOVED
     raise failure(bare.url, "push", status, told)
 
 

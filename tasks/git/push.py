@@ -8,7 +8,7 @@ from recovery.reverts import Preview, Pushed, RevertPlan, occupied, oldest, shor
 from recovery.versions import Version, next_patch, parse_version
 from recovery.ways import Decision, Way
 from recovery.wording import propose_revert, revert_message
-from tasks.git.fates import Lost, push_refs, refusal
+from tasks.git.fates import MOST_BURNED, Lost, all_burned, push_refs, refusal
 from tasks.git.laws import preview
 from tasks.git.plumbing import ALL, THERE, Repository, ephemeral
 from tasks.git.reading import REVERTS, answers_to, branch_of, brought_in_by, commits_of, head_of, patches_of, tags_of
@@ -27,7 +27,8 @@ def push_revert(plan: RevertPlan, decision: Decision) -> Pushed | None:
     Raises Refused on a conflict or a missing right.
     """
     burned: set[str] = set()
-    for _ in range(TRIES):
+    moved = 0
+    while moved < TRIES:
         with ephemeral(plan.repository, ALL) as bare:
             there = look(bare, plan, burned)
             if isinstance(there, Pushed) or (there is None and decision.way is Way.PULL_REQUEST):
@@ -35,9 +36,11 @@ def push_revert(plan: RevertPlan, decision: Decision) -> Pushed | None:
             lost = _push_once(bare, plan, burned) if there is None else there
         if isinstance(lost, Pushed):
             return lost
-        get_run_logger().info(f"{lost.value}: starting afresh")
         if lost is Lost.PROTECTED:
+            get_run_logger().info(f"{lost.value}: going by a pull request")
             return None
+        get_run_logger().info(f"{lost.value}: starting afresh")
+        moved += lost is Lost.MOVED
     raise Refused(f"{plan.main} of {plan.repository} moved {TRIES} times while we pushed: freeze merges and retry")
 
 
@@ -72,11 +75,13 @@ def tag_merged(plan: RevertPlan, merged: str) -> Pushed:
     Raises Incomplete when that commit's tree is not what the revert must give: nothing is tagged then.
     """
     burned: set[str] = set()
-    for _ in range(TRIES):
+    moved = 0
+    while moved < TRIES:
         with ephemeral(plan.repository, ALL) as bare:
             pushed = look(bare, plan, burned, merged)
         if isinstance(pushed, Pushed):
             return pushed
+        moved += pushed is not Lost.BURNED
     raise Incomplete(
         f"no patch tag could be put on {merged[:12]} of {plan.repository}: tag it {plan.patch_tag} by hand",
         (f"merged {plan.branch} as {merged[:12]}",),
@@ -116,10 +121,8 @@ def _push_once(bare: Repository, plan: RevertPlan, burned: set[str]) -> Pushed |
     patch = _free(plan, {*tags_of(bare), *burned})
     tag = _tag(bare, plan, patch, commit)
     lost = push_refs(bare, plan, patch, f"{commit}:refs/heads/{plan.main}", f"{tag}:refs/tags/{patch}")
-    if lost is Lost.BURNED:
-        burned.add(patch)
     if lost:
-        return lost
+        return _remember(bare, lost, patch, burned)
     said = f"pushed {commit[:12]} to {plan.main} and tagged it {patch}"
     return Pushed(commit, head, bare.tree_of(commit), patch, commits_of(bare, plan.faulty_commit, head), said)
 
@@ -135,10 +138,8 @@ def _tag_only(bare: Repository, plan: RevertPlan, commit: str, tags: dict[str, s
         )
     patch = _free(plan, {*tags, *burned})
     lost = push_refs(bare, plan, patch, f"{_tag(bare, plan, patch, commit)}:refs/tags/{patch}")
-    if lost is Lost.BURNED:
-        burned.add(patch)
     if lost:
-        return lost
+        return _remember(bare, lost, patch, burned)
     return _pushed(bare, plan, commit, patch, f"tagged {commit[:12]} on {plan.main} {patch}")
 
 
@@ -173,9 +174,19 @@ def _tag(bare: Repository, plan: RevertPlan, tag: str, commit: str) -> str:
     return tag_commit(bare, tag, commit, message, plan.date)
 
 
+def _remember(bare: Repository, lost: Lost, patch: str, burned: set[str]) -> Lost:
+    if lost is Lost.BURNED:
+        burned.add(patch)
+    if len(burned) == MOST_BURNED:
+        raise all_burned(bare.url, burned)
+    return lost
+
+
 def _free(plan: RevertPlan, taken: set[str]) -> str:
+    """The plan's number, or the next free one above it: those below were taken when it was made, by releases too."""
     names = occupied(taken)
-    return next_patch(_faulty(plan), names).tag if plan.patch_tag in names else plan.patch_tag
+    planned = parse_version(plan.patch_tag, plan.tag_prefix)
+    return next_patch(planned, names).tag if plan.patch_tag in names else plan.patch_tag
 
 
 def _faulty(plan: RevertPlan) -> Version:

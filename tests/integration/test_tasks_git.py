@@ -22,9 +22,10 @@ from recovery.reverts import Pushed, RevertPlan, plan_revert
 from recovery.versions import parse_version
 from recovery.ways import Decision, Way
 from tasks.git import preview_revert, prove_revert, push_revert, read_history
+from tasks.git import push as push_module
 from tasks.git.plumbing import Repository
 from tasks.git.revert import commit_revert
-from tests.integration.plain_git import commit, git
+from tests.integration.plain_git import commit, git, rest
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 CAUSE = Cause(sentence="checkout fails", seen_at=NOW)
@@ -185,6 +186,54 @@ def test_a_patch_number_taken_meanwhile_is_left_alone(host: GitHost, service: Se
     assert taken_out(plan).tag == "v1.2.2"
     there = host.bare(service.repository)
     assert git("rev-parse", "v1.2.1", at=there) == plan.stable_commit
+
+
+def burn(host: GitHost, service: Service, tag: str) -> None:
+    """An immutable release had the name, and is gone with its tag."""
+    token, path = host.token("team"), f"/repos/{service.repository}/releases"
+    host.immutable_releases(service.repository)
+    made = rest(host, token, "POST", path, tag_name=tag, target_commitish="main").raise_for_status().json()
+    rest(host, token, "DELETE", f"{path}/{made['id']}").raise_for_status()
+    rest(host, token, "DELETE", f"/repos/{service.repository}/git/refs/tags/{tag}").raise_for_status()
+
+
+def test_numbers_that_immutable_releases_burned_are_passed_over(host: GitHost, service: Service) -> None:
+    """More of them than tries that main may move; nothing shows them before the host declines the tag."""
+    for number in range(1, 8):
+        burn(host, service, f"v1.2.{number}")
+    plan = planned(service)
+    assert plan.patch_tag == "v1.2.1"
+
+    assert taken_out(plan).tag == "v1.2.8"
+    assert git("tag", "--list", "v1.2.*", at=host.bare(service.repository)).split() == ["v1.2.0", "v1.2.8"]
+
+
+def test_a_repository_that_declines_every_tag_is_refused(
+    host: GitHost, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rule on the creation of tags reads like a burned name; it does not end, and its way out is a right."""
+    monkeypatch.setattr(push_module, "MOST_BURNED", 3)
+    for number in range(1, 5):
+        burn(host, service, f"v1.2.{number}")
+    before = refs(host, service)
+
+    with pytest.raises(Refused, match=r"creates none of the tags v1\.2\.1 to v1\.2\.3: .* bypass it"):
+        taken_out(planned(service))
+    assert refs(host, service) == before
+
+
+def test_a_number_that_only_a_release_has_is_not_taken_when_ours_is_gone(
+    host: GitHost, service: Service, tmp_path: Path
+) -> None:
+    """v1.2.1 is a Release without its tag, so v1.2.2 was planned; taken meanwhile, v1.2.3 is next and not v1.2.1."""
+    releases = [*RELEASES, Release(9, "v1.2.1", "v1.2.1", "", False, False, NOW)]
+    history = read_history.fn(service, "v1.2.0")
+    plan = plan_revert(service, parse_version("v1.2.0"), history, releases, CAUSE)
+    assert plan.patch_tag == "v1.2.2"
+    seen = clone(host, service, tmp_path)
+    git("push", "--quiet", "origin", "v1.1.0^{commit}:refs/tags/v1.2.2", at=seen, token=host.token("team"))
+
+    assert taken_out(plan).tag == "v1.2.3"
 
 
 def test_pushes_at_the_same_time_leave_one_commit_and_one_tag(host: GitHost, service: Service) -> None:

@@ -24,7 +24,7 @@ from recovery.reverts import History
 from recovery.versions import parse_version
 from tasks.git.hotfix import prove_hotfix, push_hotfix, read_branch, tag_hotfix
 from tasks.git.ranges import read_range
-from tests.integration.plain_git import git
+from tests.integration.plain_git import git, rest
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 CHECKOUT = "checkout: 7 of 12 probes failed in 1m0s = 58.33 %, limit 5 %"
@@ -543,6 +543,22 @@ def test_a_number_that_was_taken_meanwhile_is_left_alone(work: Work) -> None:
 
     assert tag_hotfix.fn(plan, merged).tag == "v1.2.2"
     assert git("rev-parse", "v1.2.1", at=work.bare) == plan.stable_commit
+
+
+def test_a_number_that_an_immutable_release_burned_is_passed_over(work: Work) -> None:
+    """The host declines v1.2.1 for good, without a tag to be seen: the hotfix becomes v1.2.2."""
+    work.coupons()
+    plan = planned(work)
+    push_hotfix.fn(plan, plan.proposals[0])
+    work.git("switch", "--quiet", "main")
+    merged = work.merge(plan.branch)
+    work.host.immutable_releases(work.repository)
+    path, token = f"/repos/{work.repository}/releases", work.host.token("team")
+    made = rest(work.host, token, "POST", path, tag_name="v1.2.1", target_commitish="main").raise_for_status().json()
+    rest(work.host, token, "DELETE", f"{path}/{made['id']}").raise_for_status()
+    work.git("push", "--quiet", "origin", ":refs/tags/v1.2.1")
+
+    assert tag_hotfix.fn(plan, merged).tag == "v1.2.2"
 
 
 def test_the_tag_that_a_person_put_on_the_merge_is_the_patch_release(work: Work) -> None:
