@@ -14,8 +14,9 @@ from rich.table import Table
 
 from deployments.claims import Claim, check_claims
 from deployments.timing import timeline
+from infra.lab.founding import world
 from infra.lab.process import DiskFull, LabError, wait_until
-from infra.lab.world import World, world
+from infra.lab.world import World
 from recovery.errors import Unavailable
 
 SERVICE, GOOD, FAULTY, PATCH = "shop", "v1.1.0", "v1.2.0", "v1.2.1"

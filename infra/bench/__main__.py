@@ -15,8 +15,9 @@ from rich.table import Table
 
 from infra.bench.idle import cost
 from infra.bench.latency import by_alert, by_kubectl, by_prefect, deploy, stock_serve, time_to_patch
+from infra.lab.founding import world
 from infra.lab.prefect import worker
-from infra.lab.world import POOL, ROOT, Pace, World, world
+from infra.lab.world import POOL, ROOT, Pace, World
 
 STOCK, RAW = 3, 5
 

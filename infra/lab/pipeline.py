@@ -24,21 +24,25 @@ from starlette.routing import Route
 
 from infra.lab.githost import GitHost
 from infra.lab.kubernetes import Cluster, kubectl_program
+from infra.lab.pipeline_gate import Gate
 from infra.lab.pipeline_runs import Runs, tag_push
 from infra.lab.pipeline_work import Report, Work
 from infra.lab.process import Process, accepts, free_port, run, wait_until
 from infra.lab.restart import Restartable
 
 ROOT = Path(__file__).parents[2]
+GATE = "gate.json"
 SECRET, READ_TOKEN, REPORT_TOKEN = "LAB_PIPELINE_SECRET", "LAB_PIPELINE_READ_TOKEN", "LAB_PIPELINE_REPORT_TOKEN"
 
 
 class Pipeline(Restartable):
     """A running pipeline; what it did it still knows after a restart."""
 
-    def __init__(self, port: int, serve: Callable[[], AbstractContextManager[Process]]) -> None:
+    def __init__(self, port: int, gate: Gate, serve: Callable[[], AbstractContextManager[Process]]) -> None:
         """Prepare; `pipeline` starts it."""
         super().__init__(serve)
+        self.gate = gate
+        """What it asks before it applies a release; nothing, until it is opened."""
         self.url = f"http://127.0.0.1:{port}"
 
     def runs(self, repository: str = "", tag: str = "") -> list[dict[str, Any]]:
@@ -89,7 +93,7 @@ def pipeline(
             wait_until(lambda: accepts(port), what="the pipeline", seconds=30, process=process)
             yield process
 
-    running = Pipeline(port, serve)
+    running = Pipeline(port, Gate(directory / GATE), serve)
     try:
         running.start()
         yield running
@@ -135,7 +139,7 @@ def main(argv: Sequence[str]) -> None:
     report = Report(f"{host_url}/api/v3", os.environ.pop(REPORT_TOKEN), f"http://127.0.0.1:{port}/runs")
     work = Work(
         Path(directory), Path(registry), host_url, os.environ.pop(READ_TOKEN),
-        Path(kubeconfig), Path(kubectl), float(seconds), report,
+        Path(kubeconfig), Path(kubectl), float(seconds), report, Gate(Path(directory) / GATE),
     )  # fmt: skip
     door = Door(Runs(Path(directory) / "runs.json", work), os.environ.pop(SECRET))
     routes = [

@@ -1,4 +1,4 @@
-"""What the pipeline does with one tag: build, apply, wait, report."""
+"""What the pipeline does with one tag: build, ask the gate, apply, wait, report."""
 
 import os
 import subprocess
@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from infra.lab.pipeline_gate import Gate
 from infra.lab.pipeline_runs import Run
 from infra.lab.process import LabError
 from infra.lab.worktree import Worktree
@@ -70,6 +71,7 @@ class Work:
     kubectl: Path
     rollout_seconds: float
     report: Report
+    gate: Gate
 
     def __call__(self, run: Run) -> str:
         """Deploy one tag and say what became of it; raises LabError when it did not get there."""
@@ -77,6 +79,7 @@ class Work:
         self.report.progress(run, deployment, "in_progress", f"deploying {run.tag}")
         try:
             tree = self._build(run)
+            self.gate.ask(run.service, run.tag)
             self._apply(run, tree)
             self._settle(run)
         except Exception as error:

@@ -59,7 +59,7 @@ def shop(
     """Run a service for the time of the block; its log is `<directory>/<service>.log`.
 
     The code of version T is the tree `<registry>/<service>/T/`. `port` starts it again where it was before.
-    Raises LabError when it has not learned its pods within 20 s.
+    Raises LabError when it has not learned its pods within a minute.
     """
     port = port or free_port()
     argv = ["--service", service, "--namespace", namespace, "--kubeconfig", str(kubeconfig)]
@@ -71,7 +71,7 @@ def shop(
     env = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("PYTHON")}
     env |= dict.fromkeys(("HOME", "TMPDIR"), str(directory.resolve())) | {DSN: dsn}
     with run(service, command, directory=directory, env=env, cwd=ROOT) as process:
-        wait_until(lambda: _knows_its_pods(url), what=f"{service} at {url}", seconds=20, process=process)
+        wait_until(lambda: _knows_its_pods(url), what=f"{service} at {url}", seconds=60, process=process)
         yield Shop(url, f"127.0.0.1:{port}", process)
 
 

@@ -40,7 +40,10 @@ class Database:
             try:
                 db = self._idle.get_nowait()
             except queue.Empty:
-                return psycopg.connect(self._dsn, connect_timeout=2, application_name=self._application)
+                # A pooler hands each transaction to another session, where a statement prepared before is not known.
+                return psycopg.connect(
+                    self._dsn, connect_timeout=2, application_name=self._application, prepare_threshold=None
+                )
             if not _ended(db):
                 return db
             db.close()

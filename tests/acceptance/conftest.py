@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.lab.world import Pace, World, world
+from infra.lab.founding import world
+from infra.lab.world import Pace, World
 
 # One for each case of test_killed.py; its whole matrix runs under `make torture` only.
 QUIET = tuple(f"case{number}" for number in range(200 if os.environ.get("RIPCORD_TORTURE") else 12))
@@ -18,5 +19,5 @@ def _lab() -> Iterator[World]:
     directory = Path(tempfile.mkdtemp(prefix="ripcord-world-"))
     directory.chmod(0o755)  # PostgreSQL's ordinary user passes through
     pace = Pace(watch="75s", customers_per_second=7.0, customers_seconds=1800)
-    with world(directory, faulty=("shop",), healthy=("search", "depot"), quiet=QUIET, pace=pace) as lab:
+    with world(directory, faulty=("shop",), healthy=("search", "depot"), quiet=QUIET, guarded=("depot",), pace=pace) as lab:
         yield lab

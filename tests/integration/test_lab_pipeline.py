@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -209,3 +210,35 @@ def test_the_pipeline_may_not_read_secrets(cluster: Cluster) -> None:
 
     with pytest.raises(LabError, match="orbidden"):
         cluster.kubectl("-n", "acme", "get", "secrets", kubeconfig=kubeconfig)
+
+
+def test_a_release_that_the_gate_refuses_is_not_applied(
+    cluster: Cluster, host: GitHost, line: Pipeline, clone: Path, tmp_path: Path
+) -> None:
+    """The gate is asked with service and tag, before the cluster is touched; its words are the reason."""
+    before = read(cluster, "deployment", "shop", IMAGE)
+    script = "import sys; print(*sys.argv[1:], file=sys.stderr); sys.exit('no way back')"
+    line.gate.open([sys.executable, "-c", script], {}, ["shop"])
+    try:
+        _push_tag(host, clone, "v1.0.7")
+        refused = line.wait_for("acme/shop", "v1.0.7")
+    finally:
+        line.gate.file.unlink()
+
+    assert (refused["state"], refused["reason"]) == ("failure", "the gate said no: shop v1.0.7 no way back")
+    assert read(cluster, "deployment", "shop", IMAGE) == before
+
+
+def test_a_release_that_the_gate_lets_through_is_applied(
+    cluster: Cluster, host: GitHost, line: Pipeline, clone: Path
+) -> None:
+    """Yes is exit code 0; a service that is not behind the gate is not asked for."""
+    line.gate.open([sys.executable, "-c", "import sys; sys.exit(sys.argv[2] != 'v1.0.8')"], {}, ["shop"])
+    try:
+        _push_tag(host, clone, "v1.0.8")
+        passed = line.wait_for("acme/shop", "v1.0.8")
+    finally:
+        line.gate.file.unlink()
+
+    assert passed["state"] == "success"
+    assert read(cluster, "deployment", "shop", IMAGE) == "registry.lab/shop:v1.0.8"
