@@ -35,13 +35,13 @@ def start(
         return launch(client, entry.name, faulty.tag, cause, number, chosen, hotfix)
 
 
-def start_hotfix(service: str, version: str, because: str) -> Launched:
+def start_hotfix(service: str, version: str, because: str, number: int = 1) -> Launched:
     """Check service and version, then create the run that prepares a hotfix, or find it."""
     entry = read_service(service)
     faulty = parse_version(version, entry.tag_prefix)
     cause = dated.fn(Cause(sentence=because, source=Source.PERSON, seen_at=None))
     with _known_server():
-        return launch_hotfix.fn(entry.name, faulty.tag, cause, A_PERSON_WANTS_IT)
+        return launch_hotfix.fn(entry.name, faulty.tag, cause, A_PERSON_WANTS_IT, number=number)
 
 
 @contextmanager

@@ -89,7 +89,9 @@ def hotfix(
             return ship(entry, plan, branch, read_branch(plan), branch.merged_as, because)
         pull = open_pull(propose_hotfix(plan, branch))
         asked = f"Look at {pull.url}, then answer at {this_run()}"
-        notify(f"asked/{service}/{version}", f"{service}: hotfix {plan.patch_tag} waits for a person", asked)
+        notify(
+            f"asked/{service}/{version}/{pull.number}", f"{service}: hotfix {plan.patch_tag} waits for a person", asked
+        )
 
     # A person may take hours, and nobody else is kept from the service meanwhile.
     answer = ask(plan, branch, pull)
@@ -97,7 +99,9 @@ def hotfix(
         if answer is Answer.ABANDON:
             close_pull(pull, "abandoned in the Prefect UI")
             return notify(
-                f"abandoned/{service}/{version}", f"{service}: hotfix {plan.patch_tag} is abandoned", pull.url
+                f"abandoned/{service}/{version}/{pull.number}",
+                f"{service}: hotfix {plan.patch_tag} is abandoned",
+                pull.url,
             )
         state = read_branch(plan, asked=BEFORE_THE_MERGE)
         mark_ready(pull)

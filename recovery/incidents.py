@@ -44,5 +44,10 @@ def incident_key(service: str, version: str, number: int = 1, to: str | None = N
 
     A deliberate repeat carries a higher incident number, or what a person chose.
     """
-    chosen = "".join([f"/to/{to}" if to else "", "/hotfix" if hotfix else "", f"#{number}" if number > 1 else ""])
-    return f"respond/{service}/{version}{chosen}"
+    chosen = "".join([f"/to/{to}" if to else "", "/hotfix" if hotfix else ""])
+    return repeated(f"respond/{service}/{version}{chosen}", number)
+
+
+def repeated(key: str, number: int) -> str:
+    """The idempotency key of a deliberate repeat; that of the first time is the key itself."""
+    return f"{key}#{number}" if number > 1 else key

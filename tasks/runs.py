@@ -26,13 +26,13 @@ from prefect.states import AwaitingRetry, Failed, Scheduled
 from prefect.variables import Variable
 
 from recovery.errors import Refused, Unavailable
-from recovery.incidents import Cause, Mode, incident_key
+from recovery.incidents import Cause, Mode, incident_key, repeated
 from recovery.revivals import Revival, RunState, plan_revivals
 from tasks.fence import alive_runs
 from tasks.retry import ON_UNAVAILABLE
 
-RESPOND, HOTFIX = "respond/respond", "hotfix/hotfix"
-ACTING = ("respond", "undo_rollout", "revert_release", "hotfix", "aftermath")
+RESPOND, HOTFIX, RESTORE = "respond/respond", "hotfix/hotfix", "restore_database/restore_database"
+ACTING = ("respond", "undo_rollout", "revert_release", "hotfix", "aftermath", "restore_database")
 MODE = "ripcord_mode"
 
 
@@ -114,11 +114,27 @@ def launch(
 
 
 @task(name="launch hotfix", task_run_name="launch hotfix {service} {version}", **ON_UNAVAILABLE)
-def launch_hotfix(service: str, version: str, because: Cause, why: str, to: str | None = None) -> Launched:
-    """Start the run that prepares a hotfix and waits for a person, or find the one that already does."""
+def launch_hotfix(
+    service: str, version: str, because: Cause, why: str, to: str | None = None, number: int = 1
+) -> Launched:
+    """Start the run that prepares a hotfix and waits for a person, or find the one that already does.
+
+    A higher number asks again after a hotfix was abandoned.
+    """
     with get_client(sync_client=True) as client:
-        parameters = {"why": why, "to": to}
-        return _create(client, HOTFIX, service, version, because, f"hotfix/{service}/{version}", parameters)
+        key = repeated(f"hotfix/{service}/{version}", number)
+        return _create(client, HOTFIX, service, version, because, key, {"why": why, "to": to})
+
+
+@task(name="launch restore", task_run_name="launch restore {service} {version}", **ON_UNAVAILABLE)
+def launch_restore(service: str, version: str, because: Cause, number: int = 1) -> Launched:
+    """Start the run that asks a person whether the database goes back to its point, or find the one that already does.
+
+    A higher number asks again after a no.
+    """
+    with get_client(sync_client=True) as client:
+        key = repeated(f"restore/{service}/{version}", number)
+        return _create(client, RESTORE, service, version, because, key, {})
 
 
 def _create(
