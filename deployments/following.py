@@ -24,13 +24,19 @@ PATIENCE_SECONDS = 60.0  # with a server that does not answer, before the comman
 
 
 def start(
-    service: str, version: str, because: str, number: int = 1, to: str | None = None, hotfix: bool = False
+    service: str,
+    version: str,
+    because: str,
+    number: int = 1,
+    to: str | None = None,
+    hotfix: bool = False,
+    data_corrupt: bool = False,
 ) -> Launched:
     """Check service and versions, then create the run or find it."""
     entry = read_service(service)
     faulty = parse_version(version, entry.tag_prefix)
     chosen = parse_version(to, entry.tag_prefix).tag if to else None
-    cause = dated.fn(Cause(sentence=because, source=Source.PERSON, seen_at=None))
+    cause = dated.fn(Cause(sentence=because, source=Source.PERSON, seen_at=None, data_corrupt=data_corrupt))
     with _known_server(), get_client(sync_client=True) as client:
         return launch(client, entry.name, faulty.tag, cause, number, chosen, hotfix)
 

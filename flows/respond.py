@@ -1,7 +1,8 @@
 """Bring a service back from a faulty release.
 
 1. Read what runs and what ran before.  2. Decide, or refuse.  3. Take the cluster back at once, then the source, by a
-revert or, where that is not feasible, by a hotfix that waits for a person.
+revert or, where that is not feasible, by a hotfix that waits for a person; where data are corrupt, a person is asked
+whether the database goes back to its point.
 4. Wait until the cluster serves the patch release and customers succeed.  5. Write the post-mortem, synchronise
 develop, tell the stakeholders.
 """
@@ -14,14 +15,14 @@ from flows.revert_release import revert_release
 from flows.telling import tell_of_failure
 from flows.undo_rollout import undo_rollout
 from recovery.incidents import A_PERSON_ASKED, Cause
-from recovery.responses import plan_response
+from recovery.responses import plan_response, restorable
 from recovery.shown import show_response
 from tasks.artifacts import show
 from tasks.fence import one_at_a_time
 from tasks.kubernetes import read_rollout, wait_until_settled
 from tasks.notify import notify
 from tasks.prometheus import wait_until_recovered
-from tasks.runs import dated, read_orders
+from tasks.runs import dated, launch_restore, read_orders
 from tasks.settings import read_service
 
 
@@ -60,6 +61,8 @@ def respond(
         undo_rollout(service, version, rehearse=False, wait=False)
         because = dated(because)
         show(f"plan-{service}-{version}", show_response(plan, rehearsed=False), plan.reason)
+        if because.data_corrupt and restorable(entry):
+            launch_restore(service, version, because)
         shipped = revert_release(service, version, because, to, hotfix, rehearse=False)
 
         wait_until_settled(entry, version=shipped.tag)

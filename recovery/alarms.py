@@ -44,8 +44,8 @@ def read_alertmanager(payload: Mapping[str, object], catalogue: Catalogue) -> tu
     """Read an Alertmanager group: the alarms to answer, and a sentence for each alert passed over.
 
     Only firing alerts that carry the label `ripcord: respond` are answered; each must name a service of the
-    catalogue and a release tag. Raises Refused when the payload is not Alertmanager's, or when no alert that
-    asks for an answer can be understood.
+    catalogue and a release tag. With the label `data: corrupt` a person is asked about the database, too.
+    Raises Refused when the payload is not Alertmanager's, or when no alert that asks for an answer can be understood.
     """
     try:
         group = _Group.model_validate(payload)
@@ -81,5 +81,12 @@ def _alarm(name: str, alert: _Alert, catalogue: Catalogue) -> Alarm:
     said = alert.annotations.get("description") or alert.annotations.get("summary") or name
     sentence = " ".join(f"{name}: {said}".split())[:2000]
     return Alarm(
-        service.name, version.tag, Cause(sentence=sentence, source=Source.ALERTMANAGER, seen_at=alert.startsAt)
+        service.name,
+        version.tag,
+        Cause(
+            sentence=sentence,
+            source=Source.ALERTMANAGER,
+            seen_at=alert.startsAt,
+            data_corrupt=alert.labels.get("data") == "corrupt",
+        ),
     )

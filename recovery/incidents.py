@@ -26,6 +26,9 @@ class Cause(BaseModel):
     seen_at: datetime | None = Field(
         None, description="When it was seen; commits made for it carry this time. Empty: when the run first started."
     )
+    data_corrupt: bool = Field(
+        False, description="Whether it spoiled data: then a person is asked about the database, too."
+    )
 
 
 A_PERSON_ASKED = Cause()
@@ -39,12 +42,15 @@ class Mode(StrEnum):
     NOTIFY = "notify"
 
 
-def incident_key(service: str, version: str, number: int = 1, to: str | None = None, hotfix: bool = False) -> str:
+def incident_key(
+    service: str, version: str, number: int = 1, to: str | None = None, hotfix: bool = False, corrupt: bool = False
+) -> str:
     """The idempotency key of the run that answers: one per service and faulty version.
 
-    A deliberate repeat carries a higher incident number, or what a person chose.
+    A deliberate repeat carries a higher incident number, or what a person chose. That data are corrupt may be seen
+    later than that the service fails: that is another run, which finds done what the first has done.
     """
-    chosen = "".join([f"/to/{to}" if to else "", "/hotfix" if hotfix else ""])
+    chosen = "".join([f"/to/{to}" if to else "", "/hotfix" if hotfix else "", "/data" if corrupt else ""])
     return repeated(f"respond/{service}/{version}{chosen}", number)
 
 

@@ -53,17 +53,30 @@ def plan_response(
             "rollback: a person must look, fix it forward or name a good version by hand"
         )
     undo = plan_undo(rollout, faulty.tag)
-    steps = (
+    steps = [
         f"take {rollout} from {version} back to {undo.to_version}: {undo.reason}",
         f"take {version} out of {service.main} of {service.repository} by one revert commit",
         "tag the next free patch release on it, publish it, and watch the pipeline deploy it",
         "prove that cluster, tag and tree agree, and that customers succeed again",
         f"write the post-mortem, synchronise {service.develop or 'nothing (no develop branch)'}, tell the stakeholders",
-    )
+    ]
+    if cause.data_corrupt:
+        steps.insert(1, _about_the_data(service, version))
     act = mode is not Mode.NOTIFY
     reason = cause.sentence if act else f"mode is {mode}: people decide ({cause.sentence})"
     ask = _question(service, mode, recent) if act and cause.source is not Source.PERSON else None
-    return ResponsePlan(service.name, version, cause, act, reason, undo, steps, ask)
+    return ResponsePlan(service.name, version, cause, act, reason, undo, tuple(steps), ask)
+
+
+def restorable(service: Service) -> bool:
+    """Whether the catalogue says how the service's database is taken back."""
+    return service.database is not None and service.database.restore is not None
+
+
+def _about_the_data(service: Service, version: str) -> str:
+    if not restorable(service):
+        return f"leave the database of {service.name} to people: the catalogue does not say how it is restored"
+    return f"ask a person whether the database goes back to its point before {version}, and what of it is lost"
 
 
 def _question(service: Service, mode: Mode, recent: int) -> str | None:

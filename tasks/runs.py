@@ -109,7 +109,7 @@ def launch(
 
     Raises Refused when the flow is not deployed, Unavailable when the Prefect server does not answer.
     """
-    key = incident_key(service, version, number, to, hotfix)
+    key = incident_key(service, version, number, to, hotfix, because.data_corrupt)
     return _create(client, RESPOND, service, version, because, key, {"to": to, "hotfix": hotfix})
 
 

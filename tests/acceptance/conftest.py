@@ -19,5 +19,6 @@ def _lab() -> Iterator[World]:
     directory = Path(tempfile.mkdtemp(prefix="ripcord-world-"))
     directory.chmod(0o755)  # PostgreSQL's ordinary user passes through
     pace = Pace(watch="75s", customers_per_second=7.0, customers_seconds=1800)
-    with world(directory, faulty=("shop",), healthy=("search", "depot"), quiet=QUIET, guarded=("depot",), pace=pace) as lab:
+    healthy, guarded = ("search", "depot"), ("depot",)
+    with world(directory, faulty=("shop",), healthy=healthy, quiet=QUIET, guarded=guarded, pace=pace) as lab:
         yield lab

@@ -58,6 +58,14 @@ def test_the_cause_carries_who_saw_what_and_when_on_one_line() -> None:
     assert str(cause.seen_at) == "2026-01-01 11:59:00.123000+00:00"
 
 
+@pytest.mark.parametrize(("label", "corrupt"), [({}, False), ({"data": "corrupt"}, True), ({"data": "fine"}, False)])
+def test_an_alert_may_say_that_data_are_corrupt(label: dict[str, str], corrupt: bool) -> None:
+    """Only this one word of this one label makes people be asked about the database."""
+    alarms, _ = read_alertmanager(group(alert(**label)), CATALOGUE)
+
+    assert [each.cause.data_corrupt for each in alarms] == [corrupt]
+
+
 def test_a_sentence_without_end_is_cut() -> None:
     """At 2,000 characters, the cause's limit."""
     endless = alert() | {"annotations": {"description": "x" * 50_000}}

@@ -173,6 +173,7 @@ def test_an_incident_has_one_key_and_a_repeat_another() -> None:
     assert incident_key("shop", "v1.2.0") == "respond/shop/v1.2.0"
     assert incident_key("shop", "v1.2.0", 2) == "respond/shop/v1.2.0#2"
     assert incident_key("shop", "v1.2.0", 2, "v1.0.0", True) == "respond/shop/v1.2.0/to/v1.0.0/hotfix#2"
+    assert incident_key("shop", "v1.2.0", corrupt=True) == "respond/shop/v1.2.0/data"
 
 
 def test_an_incomplete_step_says_what_was_done() -> None:

@@ -59,6 +59,24 @@ def test_what_is_no_release_is_not_answered(version: str) -> None:
         plan_response(SHOP, running(version), version, CAUSE, Mode.ACT)
 
 
+def test_where_data_are_corrupt_the_database_is_a_step_of_its_own() -> None:
+    """Right after the cluster, which stops the damage; without an entry in the catalogue it is left to people."""
+    database = {"url_variable": "SHOP_URL", "backups": "/b", "archive": "/a"}
+    pooler = {"admin_variable": "POOLER_URL", "databases_file": "/p/databases.ini", "alias": "shop"}
+    closed = Service.model_validate(SHOP.model_dump() | {"database": database})
+    ready = Service.model_validate(
+        SHOP.model_dump() | {"database": database | {"restore": {"sides": "/s", "pgbouncer": pooler}}}
+    )
+    cause = CAUSE.model_copy(update={"data_corrupt": True})
+
+    def steps(service: Service) -> list[str]:
+        return list(plan_response(service, running("v1.2.0"), "v1.2.0", cause, Mode.ACT).steps)
+
+    assert steps(ready)[1].startswith("ask a person whether the database goes back to its point before v1.2.0")
+    assert steps(closed)[1] == steps(SHOP)[1]
+    assert steps(SHOP)[1].startswith("leave the database of shop to people")
+
+
 def test_a_service_without_develop_is_told_so() -> None:
     """No step speaks of a branch that is not there."""
     trunk = SHOP.model_copy(update={"develop": None})

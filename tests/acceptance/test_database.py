@@ -1,0 +1,152 @@
+"""A release after which the data are corrupt: the way back was proved before it, and a person says when it is gone."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from infra.lab.process import wait_until
+from infra.lab.stores import Stores
+from infra.lab.world import World
+from tests.acceptance.incidents import deploy
+from tests.acceptance.oracles import git, told
+
+SERVICE = "depot"
+ORDERS = "SELECT id, customer, total_cents FROM orders ORDER BY id"
+WHY = "every order's total is 0"
+
+
+@dataclass(frozen=True)
+class Ruin:
+    """What customers had ordered, by the shop's own table, at three moments."""
+
+    before: list[tuple[Any, ...]]
+    """Before the release was tagged: all of it lies before the point."""
+    deployed: list[tuple[Any, ...]]
+    """When the release was deployed: the point lies before this moment."""
+    ruined: list[tuple[Any, ...]]
+    """When the damage was done, as it was right before it."""
+
+    @property
+    def lost(self) -> set[int]:
+        """Ids of orders that were surely placed after the point, and acknowledged."""
+        return {row[0] for row in self.ruined} - {row[0] for row in self.deployed}
+
+
+def stores_of(lab: World) -> Stores:
+    """The databases with a way back."""
+    assert lab.stores is not None
+    return lab.stores
+
+
+def ask(dsn: str, statement: str) -> list[tuple[Any, ...]]:
+    """What plain SQL says; a pooler keeps no prepared statements."""
+    with psycopg.connect(dsn, autocommit=True, prepare_threshold=None, connect_timeout=5) as connection:
+        cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+def orders(dsn: str) -> list[tuple[Any, ...]]:
+    """All orders, by number."""
+    return ask(dsn, ORDERS)
+
+
+@pytest.fixture(name="ruin", scope="module")
+def _ruin(lab: World) -> Ruin:
+    """v1.2.0 is deployed behind the gate, customers go on ordering, and then a statement spoils every order."""
+    damaged = stores_of(lab).server.dsn(SERVICE)
+    for version in ("v1.1.0", "v1.2.0"):
+        before = orders(damaged)
+        if not lab.pipeline.runs(f"acme/{SERVICE}", version):
+            lab.teams[SERVICE].release(version)
+        deploy(lab, SERVICE, version)
+    deployed = orders(damaged)
+    wait_until(lambda: len(orders(damaged)) > len(deployed) + 5, what="later orders", seconds=60)
+    with psycopg.connect(damaged) as connection:
+        connection.execute("LOCK orders, order_lines IN EXCLUSIVE MODE")
+        ruined = connection.execute(ORDERS.encode()).fetchall()
+        connection.execute("UPDATE orders SET total_cents = 0")
+        connection.execute("DELETE FROM order_lines WHERE order_id % 2 = 0")
+    return Ruin(before, deployed, ruined)
+
+
+@pytest.fixture(name="restored", scope="module")
+def _restored(lab: World, ruin: Ruin) -> dict[str, Any]:
+    """The run that took the database back, with a person's yes; it waited for that and had touched nothing."""
+    assert ruin.lost
+    stores = stores_of(lab)
+    called = lab.ripcord("restore", SERVICE, "v1.2.0", "--because", WHY, "--no-wait")
+    assert called.returncode == 0, called.stderr
+    name = f"restore {SERVICE} v1.2.0"
+    waiting = lab.wait_for_run("restore_database", name, ("PAUSED", "FAILED", "COMPLETED"), 120)
+    assert waiting["state_type"] == "PAUSED", waiting["state"]
+    assert {row[2] for row in orders(stores.server.dsn(SERVICE)) if row[0] in ruin.lost} == {0}
+    assert served(stores) == stores.server.port
+    assert len(told(lab, f"{SERVICE}: take the database back to ")) == 1
+
+    with lab.prefect.client() as client:
+        answer = {"run_input": {"restore": True}}
+        resumed = client.post(f"flow_runs/{waiting['id']}/resume", json=answer).raise_for_status().json()
+    assert resumed["status"] == "ACCEPT", resumed
+    ended = lab.wait_for_run("restore_database", name, ("COMPLETED", "FAILED"), 240)
+    assert ended["state_type"] == "COMPLETED", ended["state"]
+    return ended
+
+
+def served(stores: Stores) -> int:
+    """The port to which the pooler leads the service's clients, as its console shows it."""
+    (port,) = [each["port"] for each in stores.pooler.show("DATABASES") if each["name"] == SERVICE]
+    return int(str(port))
+
+
+@pytest.mark.usefixtures("ruin")
+def test_the_release_went_through_the_gate(lab: World) -> None:
+    """GitHub shows on the tag's commit that the way back was proved, before the pipeline's own success."""
+    commit = git(lab.host.bare(f"acme/{SERVICE}"), "rev-parse", "v1.2.0^{commit}")
+    url = f"{lab.host.api_url}/repos/acme/{SERVICE}/commits/{commit}/statuses"
+    answer = httpx.get(url, headers={"Authorization": f"Bearer {lab.host.token('reader')}"}, timeout=30)
+    seen = [(each["context"], each["state"]) for each in answer.raise_for_status().json()]
+
+    assert ("ripcord/gate", "success") in seen
+    assert seen.index(("ripcord/gate", "success")) > seen.index(("ci/deploy", "success"))  # newest first
+
+
+@pytest.mark.usefixtures("restored")
+def test_the_database_is_back_and_the_customers_with_it(lab: World, ruin: Ruin) -> None:
+    """All orders from before the point are right, none of the later ones is there, and new ones come in."""
+    stores = stores_of(lab)
+    assert served(stores) == stores.ports[SERVICE]
+    seen = orders(stores.dsn(SERVICE))
+
+    assert seen[: len(ruin.before)] == ruin.before
+    assert {row[:2] for row in seen}.isdisjoint({row[:2] for row in ruin.ruined if row[0] in ruin.lost})
+    wait_until(lambda: len(orders(stores.dsn(SERVICE))) > len(seen) + 3, what="new orders", seconds=60)
+
+
+@pytest.mark.usefixtures("restored")
+def test_no_customer_noticed_the_cutover(lab: World) -> None:
+    """Those who were inside waited; none of their requests failed, by their own count, since the run was resumed."""
+    failed = lab.customers[SERVICE].count()
+    assert failed.failed == 0, failed
+
+
+@pytest.mark.usefixtures("restored")
+def test_what_was_damaged_is_kept_and_closed(lab: World) -> None:
+    """The service cannot get in any more; its data are there as they were, and nobody changes them by accident."""
+    stores = stores_of(lab)
+    url = stores.server.dsn(SERVICE)
+
+    assert {row[2] for row in orders(url)} == {0}
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        ask(url, "UPDATE orders SET total_cents = 1")
+    with pytest.raises(psycopg.OperationalError, match=r"too many connections|not currently accepting"):
+        ask(stores.dsn(SERVICE).replace(f":{stores.pooler.port}/", f":{stores.server.port}/"), "SELECT 1")
+
+
+@pytest.mark.usefixtures("restored")
+def test_people_are_told_once_what_is_lost(lab: World) -> None:
+    """One message, with the count of what was written since the point."""
+    (message,) = told(lab, f"the database of {SERVICE} is back")
+    assert "salvage" in str(message["body"])
