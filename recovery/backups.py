@@ -9,6 +9,7 @@ from recovery.databases import Database
 from recovery.errors import Refused
 
 MARGIN = 1.2  # a backup grows while it is taken, and a full disk ends it in the middle
+SENDERS = 2  # that pg_basebackup takes: one copies the files, one streams the WAL meanwhile, from a slot for that time
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +34,19 @@ class Server:
     unlogged: tuple[str, ...]  # tables that a recovery empties
     prepared: int  # transactions that wait for their second phase; they come back and hold their locks
     now: datetime
+    slots: tuple[str, ...] = ()  # replication slots, which no base backup holds
+    free_senders: int = SENDERS  # what is left of max_wal_senders
+    free_slots: int = 1  # what is left of max_replication_slots
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Bytes that are free where the sets are kept, and whether the set is there already."""
+    """What is free where the sets are kept, whether the set is there already, and where both places really lie."""
 
-    free: int
+    free: int  # bytes
     taken: bool
+    backups: str = ""  # without symbolic links; empty, as the catalogue names it
+    archive: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,13 @@ class StoredSet:
 
 def judge_server(server: Server, database: Database, room: Room) -> str:
     """Answer what the server can give, in a sentence. Raises Refused naming everything that stands against it."""
-    wrong = [*_versions(server), *_archiving(server), *_places(server, database), *_room(server, database, room)]
+    wrong = [
+        *_versions(server),
+        *_archiving(server),
+        *_places(server, database, room),
+        *_room(server, database, room),
+        *_senders(server, room),
+    ]
     if wrong:
         raise Refused("; ".join(wrong))
     notes = [f"{server.size // 1_000_000} MB on timeline {server.timeline}, archiving"]
@@ -83,6 +95,8 @@ def judge_server(server: Server, database: Database, room: Room) -> str:
         notes.append(f"unlogged and empty after a way back: {', '.join(server.unlogged)}")
     if server.prepared:
         notes.append(f"{server.prepared} prepared transactions would come back with their locks")
+    if server.slots:
+        notes.append(f"replication slots that would have to be made anew: {', '.join(server.slots)}")
     return "; ".join(notes)
 
 
@@ -113,14 +127,15 @@ def _archiving(server: Server) -> list[str]:
     return wrong
 
 
-def _places(server: Server, database: Database) -> list[str]:
+def _places(server: Server, database: Database, room: Room) -> list[str]:
     """No set may lie where the server lives: a restore would overwrite what it is to save."""
     wrong = []
-    for key, place in (("backups", database.backups), ("archive", database.archive)):
+    backups, archive = room.backups or database.backups, room.archive or database.archive
+    for key, place in (("backups", backups), ("archive", archive)):
         for live in (server.data_directory, *server.tablespaces):
             if _meet(place, live):
                 wrong.append(f"`{key}` {place} and the server's own {live} lie in one another: name a place of its own")
-    if _meet(database.backups, database.archive):
+    if _meet(backups, archive):
         wrong.append(f"`backups` {database.backups} and `archive` {database.archive} lie in one another: part them")
     if server.tablespaces:
         wrong.append(
@@ -144,6 +159,23 @@ def _room(server: Server, database: Database, room: Room) -> list[str]:
         f"{database.backups} has {room.free // 1_000_000} MB free and {needed // 1_000_000} are needed ({copies} x "
         f"{MARGIN} x {server.size // 1_000_000} MB and two segments): make room, or keep fewer sets"
     ]
+
+
+def _senders(server: Server, room: Room) -> list[str]:
+    """A base backup that finds none ends with an error after the checkpoint that it has asked for."""
+    wrong = []
+    if not room.taken and server.free_senders < SENDERS:
+        wrong.append(
+            f"{server.free_senders} of max_wal_senders are free and a base backup takes {SENDERS}: end a standby or "
+            "pg_receivewal that nobody needs, or raise the setting"
+        )
+    if not room.taken and server.free_slots < 1:
+        held = ", ".join(server.slots)
+        wrong.append(
+            f"none of max_replication_slots is free and a base backup takes one ({held}): drop a slot that nobody "
+            "needs, or raise the setting"
+        )
+    return wrong
 
 
 def judge_backup(backup: Backup, server: Server) -> None:

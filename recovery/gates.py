@@ -19,8 +19,14 @@ def database_of(service: Service) -> Database:
     return service.database
 
 
-def judge_unproved(database: Database, error: Refused | Unavailable) -> WayBack | None:
-    """What a failed proof means for the deployment: None, it is refused, unless the catalogue allows it unproved."""
+def judge_unproved(database: Database, error: Refused | Unavailable, takes_back: str | None = None) -> WayBack | None:
+    """What a failed proof means for the deployment: None, it is refused, unless the catalogue allows it unproved.
+
+    A release that only takes another one back is never kept from being deployed: the database may be the very thing
+    that is damaged.
+    """
+    if takes_back:
+        return WayBack(False, f"unproved, and let through because it takes {takes_back} back: {error}")
     if not database.allow_unproved or isinstance(error, Unavailable):
         return None
     return WayBack(False, f"unproved, which the catalogue allows: {error}")
@@ -40,7 +46,8 @@ def show_gate(service: str, version: str, database: Database, choice: Choice, se
         f"# Way back to before {service} {_plain(version)}\n\n{_plain(said)}.\n\n"
         f"{verb}: `{choice.point.name}`, {_plain(choice.reason)}.\n\n"
         f"1. base backup of {server.size // 1_000_000} MB into `{database.backups}`, every file verified\n"
-        f"2. restore point and marker commit; its WAL archived, checked record by record, copied into the set\n"
+        f"2. the server's settings kept{_parachute(database)}; restore point and marker commit; its WAL archived, "
+        f"checked record by record, copied into the set\n"
         f"3. a copy restored to the point, compared, asked {len(database.smoke)} smoke queries, promoted, removed\n\n"
         f"The set is locked for {show_duration(database.locked)}.\n"
     )
@@ -51,6 +58,12 @@ def show_way(service: str, version: str, way: WayBack) -> str:
     head = "proved" if way.proved else "NOT proved"
     forecast = f"\n\nForecast of a cold restore: {way.seconds:.1f} s.\n" if way.seconds is not None else "\n"
     return f"# {service} {_plain(version)}: way back {head}\n\n{_plain(way.reason)}.{forecast}"
+
+
+def _parachute(database: Database) -> str:
+    if database.restore is None or not database.restore.parachute:
+        return ""
+    return f"; a standby armed on port {database.restore.port} that stops at the point and stays"
 
 
 def _plain(text: str) -> str:

@@ -60,6 +60,8 @@ class Seen:
     smoke: tuple[str, ...] = ()  # what was answered wrongly, in sentences
     opened: bool = True  # whether it took writes once it was promoted
     seconds: float = 0.0
+    damage: str | None = None  # what pg_amcheck found in its tables and indexes
+    checked: str = ""  # what was looked for, or why it was not
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,12 @@ def point_name(service: str, version: str, attempt: int = 1) -> str:
     return readable[: LONGEST - len(ending)] + ending
 
 
+def is_point_of(service: str, name: str) -> bool:
+    """Answer whether a name is that of one of the service's points; one that was shortened or respelt is not known."""
+    parts = re.fullmatch(rf"{re.escape(service)}-(.+)-(\d{{1,9}})-[0-9a-f]{{8}}", name)
+    return parts is not None and point_name(service, parts[1], int(parts[2])) == name
+
+
 def choose_point(
     service: str, version: str, database: Database, found: RestorePoint | None, recorded: Then | None, now: datetime
 ) -> Choice:
@@ -105,6 +113,8 @@ def choose_point(
     if recorded is None or recorded.name != found.name or recorded.lsn != found.lsn:
         return Choice(again, f"{found.name} is registered and its set does not record it")
     age = now - found.made_at
+    if age < timedelta():
+        return Choice(again, f"{found.name} was made in the future: the server's clock was put back, no age is known")
     if age > database.fresh:
         limit = show_duration(database.fresh)
         return Choice(again, f"{found.name} is {show_age(age)} old, and a point stands for {limit} at most")
@@ -129,6 +139,7 @@ def judge_proof(then: Then, seen: Seen, uncounted: tuple[str, ...] = ()) -> WayB
         *_sequences(then.before, seen.state),
         *_parts(then, seen.state),
         *seen.smoke,
+        *([seen.damage] if seen.damage else []),
         *([] if seen.opened else ["it did not take writes after its promotion"]),
     ]
     if wrong:
@@ -138,6 +149,8 @@ def judge_proof(then: Then, seen: Seen, uncounted: tuple[str, ...] = ()) -> WayB
         f"a copy was restored to {then.name} ({then.lsn}, timeline {then.timeline}) in {seen.seconds:.1f} s, with "
         f"{len(seen.state.counts)} tables and {rows} rows as they were"
     )
+    if seen.checked:
+        said = f"{said}; {seen.checked}"
     return WayBack(True, said, then.name, seen.seconds)
 
 

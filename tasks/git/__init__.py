@@ -1,6 +1,6 @@
 """Read a repository's history; bring a revert or a hotfix to `main`; prove it afresh; synchronise develop."""
 
-from tasks.git.history import preview_revert, read_history
+from tasks.git.history import preview_revert, read_history, read_taken_back
 from tasks.git.hotfix import prove_hotfix, push_hotfix, read_branch, tag_hotfix
 from tasks.git.proof import check_repository, prove_revert
 from tasks.git.push import push_branch, push_revert, read_pushed, tag_merged
@@ -20,6 +20,7 @@ __all__ = [
     "read_history",
     "read_pushed",
     "read_range",
+    "read_taken_back",
     "sync_develop",
     "sync_hotfix",
     "tag_hotfix",

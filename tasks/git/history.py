@@ -15,11 +15,12 @@ from tasks.git.reading import (
     head_of,
     is_ancestor,
     patches_of,
+    reverted_by,
     reverted_on,
     tags_by,
     tags_of,
 )
-from tasks.retry import PATIENTLY
+from tasks.retry import ON_UNAVAILABLE, PATIENTLY
 
 LOOKED_AT = 30  # newest older releases whose distance to the faulty one is listed
 
@@ -51,6 +52,21 @@ def read_history(service: Service, faulty: str) -> History:
             mends=mends_of(bare, tags, faulty, commit),
             faulty_object=bare.git("rev-parse", "--verify", f"{THERE}/tags/{faulty}"),
         )
+
+
+@task(name="read taken back", task_run_name="read what {version} takes back", **ON_UNAVAILABLE)
+def read_taken_back(service: Service, version: str) -> str | None:
+    """The release that a tag takes back, as a commit says that no earlier release has; None when none does.
+
+    Believed is only what names a release together with the commit that its tag has.
+    """
+    with ephemeral(service.repository, ALL) as bare:
+        tags = tags_of(bare)
+        if version not in tags:
+            return None
+        contained = {tags[tag] for tag in tags_by(bare, f"--merged={tags[version]}") if tag in tags}
+        said = reverted_by(bare, tags[version], [f"^{commit}" for commit in sorted(contained - {tags[version]})])
+        return next((tag for tag, commit in said if tags.get(tag) == commit), None)
 
 
 @task(name="preview revert", task_run_name="preview the revert of {plan.faulty_tag}", **PATIENTLY)

@@ -95,6 +95,14 @@ def reverted_on(bare: Repository, head: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(line.split()[0] for line in rows(listed) if line.strip()))
 
 
+def reverted_by(bare: Repository, head: str, without: Sequence[str]) -> list[tuple[str, str]]:
+    """The releases, tag and commit, that commits say they take out; `without` are commits to leave out, as ^id."""
+    form = "--format=%(trailers:key=Reverts-Release,valueonly)"
+    # By standard input: a repository may have more tags than a command line has room for.
+    listed = bare.git("log", "--grep=^Reverts-Release: ", form, "--stdin", given="\n".join([head, *without]) + "\n")
+    return [(parts[0], parts[1]) for line in rows(listed) if len(parts := line.split()) == 2]
+
+
 def brought_in_by(bare: Repository, commit: str, head: str) -> str:
     """The commit on a branch's own line that brought another one in: itself, or the oldest merge that has it."""
     line = bare.git("rev-list", "--first-parent", head, f"^{commit}^").splitlines()

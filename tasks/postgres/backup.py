@@ -10,6 +10,8 @@ from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
 from recovery.restore_points import RestorePoint
 from tasks.postgres.connection import environment
+from tasks.postgres.manifests import check_manifest, checksums
+from tasks.postgres.notes import settle
 from tasks.postgres.programs import clean, command, give, run
 from tasks.postgres.sets import Place, clear_leftovers, place_of
 from tasks.retry import ON_UNAVAILABLE, spoken
@@ -32,10 +34,11 @@ def take_backup(service: str, version: str, database: Database, point: RestorePo
         give(place.part)
         # Its own WAL comes along, so that pg_basebackup does not wait for the archiver; the proof does not use it.
         arguments = ("--pgdata", str(place.part / "data"), "--format=plain", "--wal-method=stream", "--checkpoint=fast")
-        argv = command("pg_basebackup", *arguments, "--no-password", f"--label={point.name}")
+        argv = command("pg_basebackup", *arguments, *checksums(), "--no-password", f"--label={point.name}")
         run(argv, place.part, environment(database))
-        run(command("pg_verifybackup", "--quiet", str(place.part / "data")), place.part)
+        check_manifest(place.part / "data")
         place.part.rename(place.set)
+        settle(place.root)
     except OSError as error:
         raise Unavailable(f"{place.part} cannot be written: {error.strerror}; make room there") from None
     finally:
@@ -46,7 +49,7 @@ def take_backup(service: str, version: str, database: Database, point: RestorePo
 def verify(place: Place, database: Database) -> None:
     """Check every file of a set's backup against its manifest. Raises Refused naming the file that differs."""
     try:
-        run(command("pg_verifybackup", "--quiet", str(place.data)), place.set)
+        check_manifest(place.data)
     except Refused as refused:
         raise Refused(
             f"the backup in {place.set} is damaged, {refused}: move it out of {database.backups}; a new one is taken"

@@ -12,6 +12,7 @@ from recovery.backups import Backup, Chain, segments
 from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
 from recovery.restore_points import RestorePoint, Then
+from tasks.postgres.notes import settle
 from tasks.postgres.points import recorded
 from tasks.postgres.programs import command, give, run
 from tasks.postgres.sets import place_of
@@ -45,8 +46,11 @@ def keep_chain(database: Database, point: RestorePoint, wanted: Sequence[str]) -
         for name in wanted:
             shutil.copyfile(Path(database.archive) / name, fresh / name)
             give(fresh / name)
+            settle(fresh / name)
         give(fresh)
+        settle(fresh)
         fresh.rename(place.wal)
+        settle(place.set)
     except PermissionError as error:
         raise Refused(f"{error.filename} is closed to us: run ripcord as the user who archives") from None
     except OSError as error:

@@ -1,18 +1,29 @@
 """One connection to PostgreSQL, and what its failures mean. Vendor types do not leave this file."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
-from psycopg.pq import Conninfo
+from psycopg import sql
+from psycopg.pq import Conninfo, Escaping
 
-from recovery.databases import Database
+from recovery.databases import Database, Restore
 from recovery.errors import Refused, Unavailable
 from tasks.settings import read_settings
 
 GRANTS = "see the grants in docs/runbooks/prepare_release.md"
+WRITING_GRANTS = "see the grants in docs/runbooks/salvage.md"
+FETCHED = 5000  # rows that a stream holds in memory
+# What one row says against being written: of its data, of a constraint, or of a trigger of the team's own.
+_OF_THE_ROW = (
+    psycopg.IntegrityError,
+    psycopg.DataError,
+    psycopg.errors.RaiseException,
+    psycopg.errors.WithCheckOptionViolation,
+    psycopg.errors.GeneratedAlways,
+)
 _REFUSALS = ("authentication failed", "no pg_hba.conf entry", "does not exist", "permission denied", "no password")
 
 
@@ -31,10 +42,47 @@ class Session:
         """The one value that a statement returns."""
         return self.rows(statement, *values)[0][0]
 
+    def numbered(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """The rows of a statement with `$1` for each value: names in it may hold a percent sign."""
+        return psycopg.RawCursor(self._connection).execute(statement.encode(), values).fetchall()
+
+    def stream(self, statement: str) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query as they are read, a few thousand in memory at a time; in a transaction."""
+        with self._connection.cursor(name="ripcord_stream") as cursor:
+            cursor.itersize = FETCHED
+            cursor.execute(statement.encode())
+            yield from cursor
+
+    def load(self, statement: str, blocks: Iterable[bytes]) -> None:
+        """Feed a COPY ... FROM STDIN."""
+        with self._connection.cursor().copy(statement.encode()) as copy:
+            for block in blocks:
+                copy.write(block)
+
+    def tried(self, act: Callable[[], object]) -> str | None:
+        """Do something wholly or not at all inside a transaction; what PostgreSQL says against a row, or None."""
+        try:
+            with self._connection.transaction():
+                act()
+        except _OF_THE_ROW as error:
+            return error.diag.message_primary or type(error).__name__
+        return None
+
+    def literal(self, text: str) -> str:
+        """Text as an SQL literal, quoted by libpq."""
+        return Escaping(self._connection.pgconn).escape_literal(text.encode()).decode().strip()
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All statements of the block together, or none of them."""
         with self._connection.transaction():
+            yield
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """A block that only reads, and all of it what was at one moment."""
+        with self._connection.transaction():
+            self._connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield
 
 
@@ -48,27 +96,63 @@ def session(database: Database, overriding: Mapping[str, str] | None = None) -> 
     keywords = {keyword: value for keyword, _, value in _options(database)}
     if overriding:  # a copy has the names of the original, and none of its passwords, certificates or addresses
         keywords = {key: keywords[key] for key in ("user", "dbname") if key in keywords} | dict(overriding)
+    with _connected(database, keywords, f"the database of {database.url_variable}") as connected:
+        yield connected
+
+
+@contextmanager
+def restored(database: Database) -> Iterator[Session]:
+    """Connect to the server that was restored beside the damaged one, with the same role and password.
+
+    Raises like `session`, and Refused when the catalogue names no restored server.
+    """
+    if database.restore is None:
+        raise Refused("the catalogue names no `restore` of this database: nothing was restored beside it")
+    keywords = {keyword: value for keyword, _, value in _options(database) if keyword != "hostaddr"}
+    keywords |= restored_way(database.restore)
+    which = f"the restored server {keywords['host']}:{keywords['port']}"
+    with _connected(database, keywords, which, WRITING_GRANTS) as connected:
+        yield connected
+
+
+def restored_way(restore: Restore) -> dict[str, str]:
+    """Where the restored server answers."""
+    return {"host": restore.host, "port": str(restore.port)}
+
+
+def quoted(*parts: str) -> str:
+    """A name of SQL, quoted wherever it needs it."""
+    return sql.Identifier(*parts).as_string()
+
+
+@contextmanager
+def _connected(database: Database, keywords: Mapping[str, str], which: str, grants: str = GRANTS) -> Iterator[Session]:
     settings = {"application_name": "ripcord gate", "connect_timeout": int(read_settings().request_timeout) or 1}
     try:
         with psycopg.connect("", **{**settings, **keywords}, autocommit=True) as connection:  # type: ignore[arg-type]
             connection.execute("SET TIME ZONE 'UTC'")
             yield Session(connection)
     except psycopg.errors.InsufficientPrivilege as error:
-        raise Refused(f"the database of {database.url_variable} does not allow it: {_short(error)}; {GRANTS}") from None
+        raise Refused(f"{which} does not allow it: {_short(error)}; {grants}") from None
     except psycopg.OperationalError as error:
         said = _short(error)
         if any(sign in said for sign in _REFUSALS):
             raise Refused(
                 f"the database does not let us in: {said}; check the name and password in {database.url_variable}"
             ) from None
-        raise Unavailable(f"the database of {database.url_variable} did not answer: {said}") from None
+        raise Unavailable(f"{which} did not answer: {said}") from None
     except psycopg.Error as error:
-        raise Refused(f"the database of {database.url_variable} does not take it: {_short(error)}") from None
+        raise Refused(f"{which} does not take it: {_short(error)}") from None
 
 
 def environment(database: Database) -> dict[str, str]:
     """The conninfo as libpq's programs read it: by variables, so that no secret is in their arguments."""
     return {variable: value for _, variable, value in _options(database) if variable} | {"PGCONNECT_TIMEOUT": "10"}
+
+
+def keywords_of(database: Database) -> dict[str, str]:
+    """The conninfo by its keywords, password included: for a connection, never for a message."""
+    return {keyword: value for keyword, _, value in _options(database)}
 
 
 def _options(database: Database) -> list[tuple[str, str, str]]:

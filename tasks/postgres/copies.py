@@ -17,6 +17,7 @@ from pathlib import Path
 
 from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
+from recovery.side_settings import AT_LEAST
 from tasks.postgres.backup import read_control
 from tasks.postgres.connection import session
 from tasks.postgres.programs import clean, command, give, helper, run
@@ -25,14 +26,6 @@ from tasks.postgres.sets import Place
 RECOVERY_SECONDS = 6 * 3600.0  # replay of a long chain; a copy that died is noticed at once
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.05
-# What must be at least what it was on the primary, else the copy refuses to start; the control file knows it.
-_AT_LEAST = {
-    "max_connections": "max_connections setting",
-    "max_worker_processes": "max_worker_processes setting",
-    "max_wal_senders": "max_wal_senders setting",
-    "max_prepared_transactions": "max_prepared_xacts setting",
-    "max_locks_per_transaction": "max_locks_per_xact setting",
-}
 
 
 class Copy:
@@ -67,12 +60,8 @@ class Copy:
         return int(timeline), lsn
 
     def last_words(self) -> str:
-        """What the log says of its end: the fatal lines, else the last one."""
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        fatal = [
-            line.partition("FATAL:")[2].strip() for line in lines if "FATAL:" in line and "starting up" not in line
-        ]
-        return "; ".join(dict.fromkeys(fatal)) or (lines[-1] if lines else "it said nothing")
+        """What its log says of its end."""
+        return last_words(self.log)
 
     def end(self) -> None:
         """Stop it at once: it is thrown away."""
@@ -82,6 +71,17 @@ class Copy:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def last_words(log: Path, since: int = 0) -> str:
+    """What a server's log says of its end, from a byte on: the fatal lines, else the last one."""
+    with suppress(FileNotFoundError):
+        lines = log.read_bytes()[since:].decode(errors="replace").strip().splitlines()
+        fatal = [
+            line.partition("FATAL:")[2].strip() for line in lines if "FATAL:" in line and "starting up" not in line
+        ]
+        return "; ".join(dict.fromkeys(fatal)) or (lines[-1] if lines else "it said nothing")
+    return "it said nothing"
 
 
 @contextmanager
@@ -133,6 +133,7 @@ def _start(place: Place, name: str, socket: Path) -> "subprocess.Popen[bytes]":
         "port": "5432",
         "unix_socket_directories": socket,
         "archive_mode": "off",
+        "max_logical_replication_workers": "0",  # a promoted copy would take the place of a real subscriber
         "restore_command": f"cp {place.wal}/%f %p",
         "recovery_target_name": name,
         "recovery_target_timeline": "current",
@@ -143,7 +144,7 @@ def _start(place: Place, name: str, socket: Path) -> "subprocess.Popen[bytes]":
         "shared_buffers": "64MB",
         "log_timezone": "UTC",
         "timezone": "UTC",
-        **{setting: control[known] for setting, known in _AT_LEAST.items() if known in control},
+        **{setting: control[known] for setting, known in AT_LEAST.items() if known in control},
     }
     options = [f"--{setting}={value}" for setting, value in settings.items()]
     argv = command("postgres", "-D", str(place.copy / "data"), *options)

@@ -1,20 +1,40 @@
 """PostgreSQL's own programs: found, run as an ordinary user, and ended when we end.
 
 PostgreSQL does not run as root. Where ripcord does, `setpriv` drops all rights to the user of RIPCORD_POSTGRES_USER;
-for everybody it sees to it that a program dies with the process that started it, kill -9 included.
+for everybody it sees to it that a program dies with the process that started it, kill -9 included; `run` sees to that
+for whatever the program has started itself.
 """
 
 import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from recovery.errors import Refused, Unavailable
 from tasks.settings import read_settings
 
 _FULL = "No space left on device"
+# pg_basebackup forks a second process that streams WAL, holds a slot on the server and outlives its parent's death
+# by kill -9, for ever. So a program has a process group of its own, which goes when the pipe on descriptor $1 ends.
+_LEASH = """
+leash=$1; shift
+(exec >/dev/null 2>&1 </dev/null; read _ <&"$leash"; kill -KILL 0) & watching=$!
+"$@"; status=$?
+{ kill "$watching"; wait "$watching"; } 2>/dev/null
+exit "$status"
+"""
+# What libpq says where a server is away, or goes away in the middle.
+_AWAY = (
+    "Connection refused",
+    "server closed the connection unexpectedly",
+    "the database system is",  # starting up, shutting down, in recovery mode, not yet accepting connections
+    "terminating connection",
+    "Connection reset by peer",
+    "timeout expired",
+)
 
 
 def command(program: str, *arguments: str) -> list[str]:
@@ -30,15 +50,19 @@ def helper(program: str, *arguments: str) -> list[str]:
 def run(argv: list[str], place: Path, given: Mapping[str, str] | None = None, output: Path | None = None) -> str:
     """Run to the end; returns what was printed, or leaves it in the file `output`.
 
-    Raises Unavailable when the disk is full, Refused with the program's last words for any other failure.
+    Raises Unavailable when the disk is full or the server goes away, Refused with the program's last words for any
+    other failure.
     """
-    with (output or Path(os.devnull)).open("wb") as file:
+    with (output or Path(os.devnull)).open("wb") as file, _leash() as leash:
         done = subprocess.run(
-            argv, cwd=place, env=clean(given), stdin=subprocess.DEVNULL, check=False,
+            _leashed(argv, leash), cwd=place, env=clean(given), stdin=subprocess.DEVNULL, check=False,
             stdout=file if output else subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=True, pass_fds=(leash,),
         )  # fmt: skip
     if done.returncode != 0:
-        raise failure(argv, done.stderr.decode(errors="replace"), place)
+        # pg_amcheck, pg_verifybackup and the like tell their findings where others print.
+        said = (done.stderr.strip() or done.stdout or b"").decode(errors="replace")
+        raise failure(argv, said or (f"it died of signal {-done.returncode}" if done.returncode < 0 else ""), place)
     return (done.stdout or b"").decode(errors="replace")
 
 
@@ -48,6 +72,8 @@ def failure(argv: list[str], said: str, place: Path) -> Refused | Unavailable:
     words = " ".join(said.split())
     if _FULL in words:
         return Unavailable(f"{name}: the disk of {place} is full: make room there; nothing of it was kept")
+    if any(sign in words for sign in _AWAY):
+        return Unavailable(f"{name}: the server did not answer to the end: {words[-300:]}")
     return Refused(f"{name} failed: {words[-400:] or 'it said nothing'}")
 
 
@@ -62,6 +88,22 @@ def give(path: Path) -> None:
     if user:
         entry = pwd.getpwnam(user)
         os.chown(path, entry.pw_uid, entry.pw_gid)
+
+
+@contextmanager
+def _leash() -> Iterator[int]:
+    """The reading end of a pipe whose writing end is ours alone: it ends with the block, and with us."""
+    reading, writing = os.pipe()
+    try:
+        yield reading
+    finally:
+        os.close(writing)
+        os.close(reading)
+
+
+def _leashed(argv: list[str], leash: int) -> list[str]:
+    begins = argv.index("--") + 1
+    return [*argv[:begins], "sh", "-c", _LEASH, "sh", str(leash), *argv[begins:]]
 
 
 def _user() -> str | None:

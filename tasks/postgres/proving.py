@@ -4,15 +4,21 @@ import time
 
 from prefect import task
 
-from recovery.databases import Database, Smoke
+from recovery.databases import Database
+from recovery.drills import Phases
 from recovery.errors import Refused
 from recovery.restore_points import RestorePoint, Seen, Then, WayBack, judge_proof
-from tasks.postgres.connection import Session, session
+from tasks.postgres.connection import session
 from tasks.postgres.copies import Copy, copy_of
+from tasks.postgres.damage import look_for_damage
 from tasks.postgres.points import recorded
 from tasks.postgres.reading import read_state
-from tasks.postgres.sets import place_of, write_proof
+from tasks.postgres.sets import Place, place_of, write_proof
+from tasks.postgres.smoke import ask_smoke
 from tasks.retry import ON_UNAVAILABLE
+
+# What PostgreSQL writes where recovery waits for larger settings; it calls that "paused", too.
+_RAISED = "insufficient parameter settings"
 
 
 @task(name="prove way back", **ON_UNAVAILABLE)
@@ -23,49 +29,47 @@ def prove_way_back(database: Database, point: RestorePoint) -> WayBack:
     """
     then = recorded(database, point)
     place = place_of(database, point.name)
-    began = time.monotonic()
-    with copy_of(place, point.name) as copy:
-        way = judge_proof(then, _look(copy, database, then, began), database.uncounted)
+    seen, _ = go_back(place, database, then)
+    way = judge_proof(then, seen, database.uncounted)
     if not way.proved:
         raise Refused(f"{way.reason}: look at the set, move {place.set} away, and the next gate makes a new one")
     write_proof(place, way)
     return way
 
 
-def _look(copy: Copy, database: Database, then: Then, began: float) -> Seen:
+def go_back(place: Place, database: Database, then: Then) -> tuple[Seen, Phases]:
+    """Restore a copy of a set to its point, look at it, promote it, throw it away; with the seconds of each phase.
+
+    Raises Refused when it does not come to the point, Unavailable when the disk is full.
+    """
+    began = time.monotonic()
+    with copy_of(place, then.name) as copy:
+        return _look(copy, database, then, began)
+
+
+def _look(copy: Copy, database: Database, then: Then, began: float) -> tuple[Seen, Phases]:
     """What the copy is like while it is paused at the point; then it is promoted, and the clock stopped."""
+    booted = time.monotonic()
     copy.wait_until_paused(database)
-    paused = time.monotonic() - began
+    paused = time.monotonic()
     with session(database, copy.way) as asked:
         lsn = str(asked.value("SELECT pg_last_wal_replay_lsn()::text"))
+        if lsn != then.lsn and _RAISED in copy.log.read_text(errors="replace"):
+            raise Refused(
+                f"the copy paused at {lsn}, before {then.name}: a setting such as max_connections was raised after the "
+                "backup was taken; move the set away, and the next gate makes a new one"
+            )
         system_id = str(asked.value("SELECT system_identifier::text FROM pg_control_system()"))
         state = read_state(asked)
-    smoke = tuple(wrong for each in database.smoke if (wrong := _ask(copy, database, each)))
+    smoke = ask_smoke(database, copy.way, silence_is_wrong=True)
     promoting = time.monotonic()
     copy.promote()
-    seconds = paused + time.monotonic() - promoting
-    timeline, branched = copy.branched()
+    promoted = time.monotonic()
+    phases = Phases(booted - began, paused - booted, promoting - paused, promoted - promoting)
+    seconds = phases.total - phases.verify
     with session(database, copy.way) as asked:
-        opened = not asked.value("SELECT pg_is_in_recovery()") and branched == then.lsn
-    return Seen(lsn, timeline, system_id, state, smoke, opened, seconds)
-
-
-def _ask(copy: Copy, database: Database, smoke: Smoke) -> str | None:
-    """Ask one smoke query; what is wrong with its answer, or None."""
-    try:
-        with session(database, copy.way) as asked, asked.transaction():
-            asked.rows("SET TRANSACTION READ ONLY")
-            return _answered(asked, smoke)
-    except Refused as refused:
-        return f"smoke query {smoke.sql!r} was not answered: {refused}"
-
-
-def _answered(asked: Session, smoke: Smoke) -> str | None:
-    rows = asked.rows(smoke.sql)
-    if not rows:
-        return f"smoke query {smoke.sql!r} returned no row"
-    first = rows[0][0]
-    seen = str(first).lower() if isinstance(first, bool) else str(first)
-    if smoke.equals is not None and seen != smoke.equals:
-        return f"smoke query {smoke.sql!r} returned {seen} and not {smoke.equals}"
-    return None
+        if asked.value("SELECT pg_is_in_recovery()"):  # it answers, which people take for being up
+            return Seen(lsn, then.timeline, system_id, state, smoke, False, seconds), phases
+    timeline, branched = copy.branched()
+    damage, checked = look_for_damage(database, copy.way, copy.data.parent, writable=True)
+    return Seen(lsn, timeline, system_id, state, smoke, branched == then.lsn, seconds, damage, checked), phases

@@ -1,6 +1,7 @@
 """What a server says of itself and of what is in it."""
 
 import hashlib
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tasks.postgres.programs import command, run
 from tasks.retry import ON_UNAVAILABLE
 
 REGISTER = "ripcord.restore_points"
+LOCK_SECONDS = 10  # a table that a migration or a prepared transaction keeps locked cannot be counted: say so, and soon
 _SERVER = """
 SELECT current_setting('server_version_num')::int / 10000, system_identifier::text,
        CASE WHEN pg_is_in_recovery() THEN 0 ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END,
@@ -23,7 +25,9 @@ SELECT current_setting('server_version_num')::int / 10000, system_identifier::te
        nullif(current_setting('archive_command'), '(disabled)') || coalesce(current_setting('archive_library', true), ''),
        last_archived_time, last_failed_time, coalesce(last_failed_wal, ''),
        (SELECT sum(pg_database_size(oid))::bigint FROM pg_database), current_setting('data_directory'),
-       (SELECT count(*)::int FROM pg_prepared_xacts), clock_timestamp()
+       (SELECT count(*)::int FROM pg_prepared_xacts), clock_timestamp(),
+       current_setting('max_wal_senders')::int - (SELECT count(*)::int FROM pg_stat_replication),
+       current_setting('max_replication_slots')::int - (SELECT count(*)::int FROM pg_replication_slots)
 FROM pg_control_system(), pg_stat_archiver
 """  # noqa: E501
 _TABLESPACES = (
@@ -73,15 +77,17 @@ def read_server(database: Database) -> Server:
     programs = re.search(r"\) (\d+)", run(command("postgres", "--version"), Path("/")))
     with session(database) as asked:
         [(version, system_id, timeline, segment, standby, level, mode, archiver, archived, failed, segment_failed, size,
-          directory, prepared, now)] = asked.rows(_SERVER)  # fmt: skip
+          directory, prepared, now, senders, slots)] = asked.rows(_SERVER)  # fmt: skip
         tables = asked.rows(_TABLES)
+        kept = asked.rows("SELECT slot_name FROM pg_replication_slots WHERE NOT temporary ORDER BY 1")
         spaces = [str(row[0]) for row in asked.rows(_TABLESPACES)]
     return Server(
         version=version, programs=int(programs[1]) if programs else 0, system_id=system_id, timeline=timeline,
         segment_size=segment, in_recovery=standby, wal_level=level, archive_mode=mode, archive_command=archiver or "",
-        archived_at=archived, failed_at=failed, failed_segment=segment_failed, size=size, data_directory=directory,
-        tablespaces=tuple(spaces), unlogged=tuple(name for name, kind in tables if kind == "u"), prepared=prepared,
-        now=now,
+        archived_at=archived, failed_at=failed, failed_segment=segment_failed, size=size,
+        data_directory=os.path.realpath(directory), tablespaces=tuple(os.path.realpath(space) for space in spaces),
+        unlogged=tuple(name for name, kind in tables if kind == "u"), prepared=prepared, now=now,
+        slots=tuple(str(row[0]) for row in kept), free_senders=senders, free_slots=slots,
     )  # fmt: skip
 
 
@@ -105,7 +111,8 @@ def registered(asked: Session, service: str, version: str) -> RestorePoint | Non
 
 
 def read_state(asked: Session) -> State:
-    """Everything that can be compared, read table by table."""
+    """Everything that can be compared, read table by table. A table that stays locked ends it as unavailable."""
+    asked.rows(f"SET lock_timeout = '{LOCK_SECONDS}s'")
     tables = [name for name, kind in asked.rows(_TABLES) if kind == "p"]
     collations = asked.rows(_COLLATIONS)
     if asked.value("SELECT current_setting('server_version_num')::int") >= 150000:

@@ -5,22 +5,18 @@ A set appears by one rename, when its backup is complete and verified; what begi
 
 import os
 import shutil
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from prefect import task
-from pydantic import TypeAdapter, ValidationError
 
 from recovery.backups import Room, StoredSet, plan_expiry
 from recovery.databases import Database
-from recovery.errors import Refused, Unavailable
-from recovery.restore_points import RestorePoint, Then, WayBack, point_name
+from recovery.errors import Refused
+from recovery.restore_points import RestorePoint, Then, WayBack, is_point_of, point_name
 from tasks.postgres.connection import session
+from tasks.postgres.notes import read_note, write_note
 from tasks.retry import ON_UNAVAILABLE, spoken
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +59,17 @@ def place_of(database: Database, name: str) -> Place:
 
 def read_then(place: Place) -> Then | None:
     """What a set recorded of its point; None when it did not come to it."""
-    return _load(place.set / "then.json", Then)
+    return read_note(place.set / "then.json", Then)
 
 
 def write_then(place: Place, then: Then) -> None:
     """Record what the database was like at the set's point."""
-    _store(place.set / "then.json", then)
+    write_note(place.set / "then.json", then)
 
 
 def write_proof(place: Place, way: WayBack) -> None:
     """Record that a set was proved, for those who look into its directory."""
-    _store(place.set / "proof.json", way)
+    write_note(place.set / "proof.json", way)
 
 
 @task(name="read set", **ON_UNAVAILABLE)
@@ -91,18 +87,27 @@ def read_room(database: Database, name: str) -> Room:
     for directory in (database.backups, database.archive):
         if not os.access(directory, os.R_OK | os.X_OK):
             raise Refused(f"{directory} is not there, or closed to us: make it, owned by the user of the programs")
-    return Room(shutil.disk_usage(database.backups).free, place_of(database, name).data.is_dir())
+    return Room(
+        shutil.disk_usage(database.backups).free,
+        place_of(database, name).data.is_dir(),
+        os.path.realpath(database.backups),
+        os.path.realpath(database.archive),
+    )
 
 
 def clear_leftovers(service: str, version: str, database: Database, point: RestorePoint) -> None:
     """Remove what attempts that were killed have left: the unfinished, and sets that never got their point."""
-    for attempt in range(1, point.attempt + 1):
-        place = place_of(database, point_name(service, version, attempt))
-        _remove(place.part)
-        _remove(place.copy)
-        if attempt < point.attempt and place.set.is_dir() and not (place.set / "then.json").exists():
-            _retire(place)
-    for gone in Path(database.backups).glob(".*.gone"):
+    root = Path(database.backups)
+    ours = {point_name(service, version, attempt) for attempt in range(1, point.attempt + 1)}
+    for path in [*root.glob(".*.part"), *root.glob(".*.copy")]:
+        name = path.name[1:].rpartition(".")[0]
+        if name in ours or is_point_of(service, name):  # of a release that was given up, too: no gate of it comes
+            _remove(path)
+    for path in root.glob("[!.]*"):
+        known = path.name in ours or is_point_of(service, path.name)
+        if known and path.name != point.name and path.is_dir() and not (path / "then.json").exists():
+            _retire(Place(root, path.name))
+    for gone in root.glob(".*.gone"):
         _remove(gone)
 
 
@@ -112,7 +117,7 @@ def expire_sets(service: str, database: Database) -> str:
     """Remove the service's sets that are neither locked nor among those to keep; says which."""
     sets = []
     for path in sorted(Path(database.backups).glob("[!.]*/then.json")):
-        then = _load(path, Then)
+        then = read_note(path, Then)
         if then and then.service == service:
             sets.append(StoredSet(then.name, then.made_at, (path.parent / "proof.json").exists()))
     with session(database) as database_session:
@@ -132,27 +137,3 @@ def _retire(place: Place) -> None:
 
 def _remove(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
-
-
-def _load(path: Path, kind: type[T]) -> T | None:
-    with suppress(FileNotFoundError):
-        try:
-            return TypeAdapter(kind).validate_json(path.read_bytes())
-        except ValidationError:
-            raise Refused(f"{path} is not what was written there: move its set away and run the gate again") from None
-        except OSError as error:
-            raise Refused(f"{path} cannot be read: {error.strerror}") from None
-    return None
-
-
-def _store(path: Path, value: object) -> None:
-    fresh = path.with_suffix(".new")
-    try:
-        with fresh.open("wb") as file:
-            file.write(TypeAdapter(type(value)).dump_json(value, indent=2))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.rename(path)
-    except OSError as error:
-        fresh.unlink(missing_ok=True)
-        raise Unavailable(f"{path} cannot be written: {error.strerror}; make room there") from None

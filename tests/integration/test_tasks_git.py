@@ -21,7 +21,7 @@ from recovery.releases import Release
 from recovery.reverts import Pushed, RevertPlan, plan_revert
 from recovery.versions import parse_version
 from recovery.ways import Decision, Way
-from tasks.git import preview_revert, prove_revert, push_revert, read_history
+from tasks.git import preview_revert, prove_revert, push_revert, read_history, read_taken_back
 from tasks.git import push as push_module
 from tasks.git.plumbing import Repository
 from tasks.git.revert import commit_revert
@@ -174,6 +174,19 @@ def test_later_work_on_the_same_lines_is_refused(host: GitHost, service: Service
     with pytest.raises(Refused, match=changed):
         taken_out(plan)
     assert refs(host, service) == before
+
+
+def test_a_patch_release_says_what_it_takes_back(host: GitHost, service: Service, tmp_path: Path) -> None:
+    """The one that took v1.2.0 back, and no release before it or after it, nor one whose commit is not v1.2.0's."""
+    taken_out(planned(service))
+    seen = clone(host, service, tmp_path)
+    git("commit", "--quiet", "--allow-empty", "-m", f"Later\n\nReverts-Release: v1.1.0 {'1' * 40}", at=seen)
+    git("tag", "v1.2.2", at=seen)
+    git("push", "--quiet", "origin", "main", "v1.2.2", at=seen, token=host.token("team"))
+
+    said = {tag: read_taken_back.fn(service, tag) for tag in ("v1.1.0", "v1.2.0", "v1.2.1", "v1.2.2", "v9.9.9")}
+
+    assert said == {"v1.1.0": None, "v1.2.0": None, "v1.2.1": "v1.2.0", "v1.2.2": None, "v9.9.9": None}
 
 
 def test_a_patch_number_taken_meanwhile_is_left_alone(host: GitHost, service: Service, tmp_path: Path) -> None:

@@ -156,6 +156,9 @@ def test_what_a_failure_means_for_the_deployment() -> None:
 
     assert judge_unproved(DATABASE, Refused("no")) is None
     assert judge_unproved(allowed, Unavailable("silence")) is None
+    for error in (Refused("fenced"), Unavailable("silence")):
+        back = judge_unproved(DATABASE, error, takes_back="v1.2.0")
+        assert back == WayBack(False, f"unproved, and let through because it takes v1.2.0 back: {error}")
     way = judge_unproved(allowed, Refused("no room"))
     assert way is not None
     assert (way.proved, way.reason) == (False, "unproved, which the catalogue allows: no room")

@@ -3,19 +3,15 @@
 usage: python -m tests.walks (push | pull-request | hotfix | sync) EFFECT
 
 An effect is a push or a call that writes. What speaks to other systems than the Git host stands aside. Prints each
-effect; EFFECT 0 walks to the end.
+effect; EFFECT 0 walks to the end. The gate and the drill are walked by `tests.walks.databases`.
 """
 
-import os
-import signal
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from itertools import count
 from typing import Any
 
-import requests
 from prefect import Task
 from prefect.logging import disable_run_logger
 
@@ -26,25 +22,16 @@ from recovery.incidents import Cause
 from recovery.reverts import plan_revert
 from recovery.versions import parse_version
 from tasks.git.plumbing import Repository
+from tests.walks.effects import effect, watch_calls
 
 CAUSE = Cause(sentence="customers cannot check out", seen_at=datetime(2026, 1, 1, 12, tzinfo=UTC))
 SERVICE, VERSION = "shop", "v1.2.0"
 ASIDE = {"mark patch", "watch pipeline", "wait until settled", "wait until recovered", "notify"}
-effects = count(1)
-
-
-def effect(what: str, last: int) -> None:
-    """Say what was done, and die if it was the last."""
-    number = next(effects)
-    sys.stdout.write(f"{number} {what}\n")
-    sys.stdout.flush()
-    if number == last:
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def watch_effects(last: int) -> None:
     """Count pushes and writing calls where they leave us, after they were answered."""
-    answer, send = Repository.answer, requests.Session.request
+    answer = Repository.answer
 
     def pushing(self: Repository, *arguments: str, **options: Any) -> tuple[int, str, str]:
         answered = answer(self, *arguments, **options)
@@ -52,14 +39,8 @@ def watch_effects(last: int) -> None:
             effect("push", last)
         return answered
 
-    def sending(self: requests.Session, method: str, url: str, *more: Any, **options: Any) -> requests.Response:
-        answered = send(self, method, url, *more, **options)
-        if method != "GET":
-            effect(f"{method} {url.rpartition('/')[2]}", last)
-        return answered
-
     Repository.answer = pushing  # type: ignore[method-assign]
-    requests.Session.request = sending  # type: ignore[method-assign, assignment]
+    watch_calls(last)
 
 
 def walk_tasks() -> None:

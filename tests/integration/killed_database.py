@@ -1,0 +1,162 @@
+"""A shop's database whose gate or drill is walked by a process of its own, which dies where it is told."""
+
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from infra.lab.githost import GitHost, git_host
+from infra.lab.postgres import Postgres, postgres
+from infra.lab.process import wait_until
+from tests.integration.plain_git import git, new_clone, rest
+from tests.integration.way_back import URL, Shop, new_shop
+
+ROOT = Path(__file__).parents[2]
+
+
+class Walker:
+    """The process whose children walk."""
+
+    def __init__(self, directory: Path, temporary: Path) -> None:
+        self.temporary = temporary
+        self._log = directory / "walker.log"
+        with self._log.open("wb") as log:
+            argv = [sys.executable, "-m", "tests.walks.databases"]
+            self._process = subprocess.Popen(
+                argv, cwd=ROOT, env=os.environ | {"TMPDIR": str(temporary)}, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+            )  # fmt: skip
+
+    def walk(self, name: str, effect: int, environment: dict[str, str]) -> tuple[int, list[str], str]:
+        """Walk once; returns the exit status, the effects, and the end of what was said."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(f"{json.dumps({'walk': name, 'effect': effect, 'environment': environment})}\n")
+        self._process.stdin.flush()
+        seen: list[str] = []
+        for line in self._process.stdout:
+            number, _, what = line.strip().partition(" ")
+            if number == "ended":
+                return int(what), seen, self._log.read_text()[-3000:]
+            seen.append(what)
+        raise AssertionError(self._log.read_text()[-3000:])
+
+    def close(self) -> None:
+        """No line any more: it ends by itself."""
+        self._process.communicate(timeout=60)
+
+
+@contextmanager
+def walker(directory: Path) -> Iterator[Walker]:
+    """A process whose children walk, with a temporary directory of its own, short enough for the path of a socket."""
+    with tempfile.TemporaryDirectory(prefix="walk-") as temporary:
+        Path(temporary).chmod(0o755)
+        process = Walker(directory, Path(temporary))
+        try:
+            yield process
+        finally:
+            process.close()
+
+
+class Case:
+    """One database, one repository with the tag v1.2.0, and what plain programs see of both."""
+
+    def __init__(self, shop: Shop, host: GitHost, walker: Walker, directory: Path) -> None:
+        self.shop, self.host, self.walker, self.directory = shop, host, walker, directory
+        self.repository = f"acme/{shop.service.name}"
+        clone = new_clone(host, self.repository, directory / "clone")
+        git("tag", "--annotate", "-m", "v1.2.0", "v1.2.0", at=clone)
+        git("push", "--quiet", "origin", "main", "--tags", at=clone, token=host.token("team"))
+        database = shop.database.model_dump(mode="json", exclude_defaults=True)
+        entry = {"name": shop.service.name, "namespace": "acme", "repository": self.repository, "database": database}
+        (directory / "services.yaml").write_text(yaml.safe_dump({"services": [entry]}))
+
+    def walk(self, name: str, effect: int) -> list[str]:
+        """Walk until the effect kills, or to the end; returns the effects."""
+        environment = {
+            "RIPCORD_CATALOGUE": str(self.directory / "services.yaml"),
+            "RIPCORD_GITHUB_API_URL": self.host.api_url,
+            "RIPCORD_GITHUB_GIT_URL": self.host.url,
+            "RIPCORD_GITHUB_TOKEN": self.host.token("ripcord"),
+            "RIPCORD_POSTGRES_BIN": str(self.shop.server.binaries),
+            "RIPCORD_POSTGRES_USER": self.shop.server.runs_as or "",
+            "RIPCORD_ARCHIVE": str(self.directory / "archive"),
+            "PREFECT_API_URL": "http://127.0.0.1:9/api",
+            URL: self.shop.server.dsn(self.shop.service.name),
+        }
+        ended, seen, said = self.walker.walk(name, effect, environment)
+        assert ended == (-9 if effect else 0), said
+        wait_until(lambda: not self.running(), what="the end of the killed programs", seconds=10)
+        return seen
+
+    def running(self) -> list[str]:
+        """Processes that know the directory of the sets."""
+        found = []
+        for each in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                found.append(each.read_bytes().replace(b"\0", b" ").decode())
+            except OSError:
+                continue
+        return [said for said in found if self.shop.database.backups in said]
+
+    def rests(self) -> list[str]:
+        """Sockets and scratch in the temporary directory."""
+        return sorted(path.name for path in self.walker.temporary.iterdir())
+
+    def statuses(self) -> list[tuple[str, str]]:
+        """The gate's statuses on the tag's commit, the newest first."""
+        path = f"/repos/{self.repository}/commits/v1.2.0/statuses"
+        answer = rest(self.host, self.host.token("reader", write=False), "GET", path).raise_for_status()
+        return [(each["context"], each["state"]) for each in answer.json()]
+
+    def points(self) -> list[str]:
+        """Every restore point of this service in the archived WAL, as pg_waldump reads it."""
+        names = []
+        for segment in sorted(self.shop.server.archive.iterdir()):
+            argv = [str(self.shop.server.binaries / "pg_waldump"), "--rmgr=XLOG", str(segment)]
+            printed = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+            names += re.findall(r"RESTORE_POINT (\S+)", printed)
+        return [name for name in names if name.startswith(f"{self.shop.service.name}-")]
+
+    def verify(self, data: Path) -> None:
+        """What pg_verifybackup says of a set."""
+        argv = [str(self.shop.server.binaries / "pg_verifybackup"), "--quiet", str(data)]
+        subprocess.run(argv, check=True, capture_output=True)
+
+
+class Stage:
+    """The servers that all cases of a module share."""
+
+    def __init__(self, server: Postgres, host: GitHost, walker: Walker) -> None:
+        self.server, self.host, self.walker = server, host, walker
+        self._numbers = itertools.count(1)
+
+    @contextmanager
+    def case(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
+        """A case, whose sets are removed at its end: a matrix of them would fill the disk."""
+        with new_shop(self.server, f"case{next(self._numbers)}x", monkeypatch) as shop:
+            try:
+                yield Case(shop, self.host, self.walker, place)
+            finally:
+                shutil.rmtree(shop.database.backups)
+
+
+@contextmanager
+def stage(directory: Path) -> Iterator[Stage]:
+    """The servers, and the process that walks on them."""
+    with (
+        postgres(directory / "archiving", archiving=True) as server,
+        git_host(directory / "githost") as host,
+        walker(directory) as process,
+    ):
+        yield Stage(server, host, process)
