@@ -4,7 +4,9 @@ from recovery.hotfix_wording import ask_for_hotfix
 from recovery.hotfixes import Answer, HotfixBranch, HotfixPlan, object_to
 from recovery.pulls import PullRequest
 from recovery.responses import ResponsePlan
-from tasks.approvals import Confirmation, HotfixAnswer, ask_person
+from recovery.restore_wording import ask_for_restore
+from recovery.restores import RestorePlan
+from tasks.approvals import Confirmation, HotfixAnswer, RestoreAnswer, ask_person
 from tasks.git import read_branch
 from tasks.notify import notify
 from tasks.runs import this_run
@@ -17,6 +19,15 @@ def confirmed(plan: ResponsePlan) -> bool:
     who, where = f"{plan.service} {plan.version}", this_run()
     notify(f"confirm/{plan.service}/{plan.version}", f"{who}: take it back?", f"{plan.asking}\n\nAnswer at {where}")
     return ask_person(Confirmation, plan.asking, "confirm").confirm
+
+
+def agreed(plan: RestorePlan) -> bool:
+    """Answer whether a database may lose what was written since its point; asks a person where the plan wants it."""
+    if not plan.ask:
+        return True
+    title, where = f"{plan.service}: take the database back to {plan.name}?", this_run()
+    notify(f"asked/restore/{plan.service}/{plan.name}", title, f"{plan.cause}. Nothing is done yet. Answer at {where}")
+    return ask_person(RestoreAnswer, ask_for_restore(plan), f"restore-{plan.name}").restore
 
 
 def ask(plan: HotfixPlan, branch: HotfixBranch, pull: PullRequest) -> Answer:

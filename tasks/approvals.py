@@ -3,6 +3,7 @@
 No field has a default: a run that is resumed without an answer was not answered, and never reads as a yes.
 """
 
+import re
 from typing import TypeVar
 
 from prefect.flow_runs import suspend_flow_run
@@ -31,16 +32,26 @@ class Confirmation(RunInput):
     confirm: bool = Field(description="On: take the release back now. Off: leave everything as it is.")
 
 
+class RestoreAnswer(RunInput):
+    """Whether a database goes back to its restore point, and loses what was written since."""
+
+    restore: bool = Field(
+        description="On: take the database back to the point now, what was written since is kept aside. "
+        "Off: leave it as it is."
+    )
+
+
 def ask_person(form: type[Form], description: str, key: str) -> Form:
     """Suspend the run until the form is filled in; `description` is Markdown that stands above it.
 
     A run that is started again finds the answer that was given under its key. Raises Refused when it was resumed
     without an answer again and again.
     """
+    plain = re.sub(r"[^a-z0-9-]+", "-", key.lower())  # what Prefect takes as the key of an input
     for number in range(1, QUESTIONS + 1):
         try:
             given = suspend_flow_run(
-                wait_for_input=form.with_initial_data(description=description), key=f"{key}-{number}"
+                wait_for_input=form.with_initial_data(description=description), key=f"{plain}-{number}"
             )
         except ValidationError:
             continue  # resumed, and nothing was filled in

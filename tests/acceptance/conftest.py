@@ -1,6 +1,7 @@
 """One whole world for all acceptance tests: a shop that will fail, a search that will not, a depot for other trials."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,12 @@ QUIET = tuple(f"case{number}" for number in range(200 if os.environ.get("RIPCORD
 
 
 @pytest.fixture(name="lab", scope="session")
-def _lab() -> Iterator[World]:
+def _lab(request: pytest.FixtureRequest) -> Iterator[World]:
     directory = Path(tempfile.mkdtemp(prefix="ripcord-world-"))
     directory.chmod(0o755)  # PostgreSQL's ordinary user passes through
     pace = Pace(watch="75s", customers_per_second=7.0, customers_seconds=1800)
     healthy, guarded = ("search", "depot"), ("depot",)
     with world(directory, faulty=("shop",), healthy=healthy, quiet=QUIET, guarded=guarded, pace=pace) as lab:
         yield lab
+    if not request.session.testsfailed:  # the logs of what failed are kept
+        shutil.rmtree(directory, ignore_errors=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from infra.lab.process import wait_until
 from infra.lab.team import Team
 from infra.lab.world import World
 
@@ -51,3 +52,14 @@ def call(lab: World, service: str) -> None:
     headers = {"Authorization": f"Bearer {lab.receiver_token}"}
     url = f"{lab.receiver_url}/alerts/alertmanager"
     httpx.post(url, json=alert(service, "v1.2.0"), headers=headers, timeout=60).raise_for_status()
+
+
+def answer(lab: World, run: dict[str, Any], **given: object) -> None:
+    """Fill in the form on a run's page; it is there a moment after the run is shown as paused."""
+
+    def taken() -> bool:
+        with lab.prefect.client() as client:
+            said = client.post(f"flow_runs/{run['id']}/resume", json={"run_input": given}).raise_for_status().json()
+        return bool(said["status"] == "ACCEPT")
+
+    wait_until(taken, what=f"an answer to {run['name']}", seconds=20, every=0.5)

@@ -7,7 +7,7 @@ import pytest
 
 from infra.lab.process import wait_until
 from infra.lab.world import World
-from tests.acceptance.incidents import call, prepare
+from tests.acceptance.incidents import answer, call, prepare
 from tests.acceptance.oracles import assert_restored_once, refs, told
 
 
@@ -41,8 +41,7 @@ def test_nothing_is_touched_until_a_person_says_yes(lab: World, tmp_path: Path) 
         if empty.get("status") == "ACCEPT":
             wait_until(lambda: question(lab, service) != asked, what="the question put again", seconds=120, every=0.5)
         assert lab.version_served(service) == "v1.2.0"
-        answered = client.post(resume, json={"run_input": {"confirm": True}}).raise_for_status().json()
-        assert answered["status"] == "ACCEPT", answered
+        answer(lab, run, confirm=True)
     ended = lab.wait_for_run("respond", f"respond {service} v1.2.0", ("COMPLETED", "FAILED"), 180)
     assert ended["state_type"] == "COMPLETED", ended["state"]
     assert_restored_once(lab, service, tmp_path)

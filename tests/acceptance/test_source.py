@@ -8,7 +8,7 @@ import pytest
 from infra.lab.process import wait_until
 from infra.lab.team import Team
 from infra.lab.world import World
-from tests.acceptance.incidents import call, deploy, prepare
+from tests.acceptance.incidents import answer, call, deploy, prepare
 from tests.acceptance.oracles import assert_restored_once, fresh_clone, git, pulls, releases, standing, told
 
 MIGRATION = {"migrations/0002_coupons.sql": "ALTER TABLE carts RENAME COLUMN sku TO article;\n"}
@@ -74,9 +74,7 @@ def test_a_persons_yes_ships_it(lab: World, waiting: tuple[str, dict[str, Any]],
     service, run = waiting
     lab.receiver.restart()
     lab.worker.restart()
-    answer = {"run_input": {"answer": "take the proposal"}}
-    with lab.prefect.client() as client:
-        client.post(f"flow_runs/{run['id']}/resume", json=answer).raise_for_status()
+    answer(lab, run, answer="take the proposal")
 
     ended = lab.wait_for_run("hotfix", f"hotfix {service} v1.2.0", ("COMPLETED", "FAILED"), 180)
     assert ended["state_type"] == "COMPLETED", ended["state"]

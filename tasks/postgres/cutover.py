@@ -1,0 +1,48 @@
+"""The restored server on its way into use: raised, compared, promoted, archiving.
+
+Each is one step of `sides.py` that is looked at anew whenever a run goes on: a server that died meanwhile is not up
+because a result of an hour ago says so.
+"""
+
+from prefect import task
+
+from recovery.databases import Database
+from recovery.errors import Refused
+from recovery.restore_points import RestorePoint
+from recovery.sides import Stage
+from tasks.postgres.pooler import LOOKING_AGAIN
+from tasks.postgres.sides import open_archive, promote_side, raise_side, read_side, read_side_state
+from tasks.retry import spoken
+
+
+@task(name="ready side", **LOOKING_AGAIN)
+@spoken
+def ready_side(database: Database, point: RestorePoint) -> str:
+    """Have the restored server stand at the point and be what was; one that takes writes already is left as it is.
+
+    Raises Refused when it is not what was: nobody is led to it.
+    """
+    before = read_side.fn(database, point)
+    if before.stage is Stage.PROMOTED and before.running:
+        return f"skipped: the server restored to {point.name} takes writes already"
+    said = raise_side.fn(database, point)
+    if before.stage is Stage.PROMOTED:
+        return said
+    way = read_side_state.fn(database, point)
+    if not way.proved:
+        raise Refused(f"{way.reason}: nobody is led to it, look at the set")
+    return f"{said}; {way.reason}"
+
+
+@task(name="promote restored", **LOOKING_AGAIN)
+@spoken
+def promote_restored(database: Database, point: RestorePoint) -> str:
+    """Let the restored server take writes, once."""
+    return promote_side.fn(database, point)
+
+
+@task(name="archive restored", **LOOKING_AGAIN)
+@spoken
+def archive_restored(database: Database, point: RestorePoint) -> str:
+    """Let the restored server archive as the damaged one did, and see the first segment arrive."""
+    return open_archive.fn(database, point)

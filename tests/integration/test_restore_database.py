@@ -1,0 +1,57 @@
+"""The restore on real servers while customers write through PgBouncer: what they notice, lose and keep.
+
+Plain psycopg clients, PgBouncer's own console and the catalogue of the damaged server are the witnesses.
+"""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.lab.postgres import Postgres, postgres
+from infra.lab.process import wait_until
+from tests.integration.restoring import Street, new_street
+
+numbers = itertools.count(1)
+
+
+@pytest.fixture(name="archiving", scope="module")
+def _archiving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with postgres(tmp_path_factory.mktemp("restoring"), archiving=True) as server:
+        yield server
+
+
+@pytest.fixture(name="street")
+def _street(archiving: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Street]:
+    with new_street(archiving, f"restored{next(numbers)}", tmp_path, monkeypatch) as street:
+        yield street
+
+
+def test_customers_wait_for_a_moment_and_see_no_error(street: Street) -> None:
+    """What was acknowledged before the point and after the cutover is there; what lies between is kept beside it."""
+    with street.customers() as before:
+        wait_until(lambda: len(before.acknowledged) > 50 or before.errors, what="customers", seconds=20)
+    assert before.errors == []
+    street.shop.gate()
+    with street.customers() as after:
+        wait_until(lambda: len(after.acknowledged) > 50, what="customers", seconds=20)
+        street.shop.sql("UPDATE orders SET amount = 0 WHERE id <= 50")
+        plan = street.plan()
+
+        street.take_back()
+
+        served = len(after.acknowledged)
+        wait_until(lambda: len(after.acknowledged) > served + 50, what="customers after it", seconds=20)
+
+    assert (before.errors, after.errors) == ([], [])
+    there = {str(row[0]) for row in street.ask("SELECT who FROM ledger")}
+    assert {which for _, _, which in before.acknowledged} <= there
+    kept = {str(row[0]) for row in street.shop.sql("SELECT who FROM ledger")}
+    lost = [which for _, _, which in after.acknowledged if which not in there]
+    assert lost
+    assert set(lost) <= kept
+    assert not {which for _, _, which in after.acknowledged[-50:]} - there
+    assert street.ask("SELECT sum(amount) FROM orders") == [(5050,)]
+    assert street.led_to_side()
+    assert "public.orders" not in str(plan.losses)  # changed rows are not counted as lost: salvage finds them

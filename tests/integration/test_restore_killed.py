@@ -1,0 +1,135 @@
+"""kill -9 after every single effect of a restore, then the same again: customers wait, and lose nothing but time."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.lab.postgres import Postgres, postgres
+from infra.lab.process import wait_until
+from tests.integration.restoring import CORRUPT, Street, new_street
+
+ROOT = Path(__file__).parents[2]
+# What a restore does to the world, in its order: a test below sees that none is left out.
+EFFECTS = [
+    "note", "raise_side", "PAUSE killed{n}", "fenced", "note", "promote_side",
+    "databases_file", "RELOAD", "RESUME killed{n}", "kept", "open_archive",
+]  # fmt: skip
+HELD, SERVED = 3, 9  # from the first of these effects up to the last one customers are held back
+
+
+class Walker:
+    """A process that walks the restore and dies where it is told to."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def walk(self, last: int = 0) -> tuple[int, list[str]]:
+        """Walk until an effect kills; returns the exit status and the effects."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{last}\n")
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer["status"], answer["effects"]
+
+
+@contextmanager
+def walker(street: Street, directory: Path) -> Iterator[Walker]:
+    """Start it; it is one process for all walks of a test."""
+    given = {"service": street.shop.service.model_dump(mode="json"), "version": "v1.2.0", "cause": CORRUPT.sentence}
+    plan = directory / "plan.json"
+    plan.write_text(json.dumps(given))
+    argv = [sys.executable, "-m", "tests.integration.restoring_walk", str(plan)]
+    env = os.environ | {"RIPCORD_PATIENCE": "0.01", "PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    with subprocess.Popen(argv, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield Walker(process)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@pytest.fixture(name="archiving", scope="module")
+def _archiving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with postgres(tmp_path_factory.mktemp("killed"), archiving=True) as server:
+        yield server
+
+
+def expected(street: Street) -> list[str]:
+    """The effects on this shop."""
+    number = street.shop.service.name.removeprefix("killed")
+    return [each.format(n=number) for each in EFFECTS]
+
+
+def assert_restored(street: Street) -> None:
+    """One restored server serves, the damaged one is kept for superusers, and nothing is held back."""
+    assert street.led_to_side()
+    assert street.allowed() == (True, 0)
+    assert street.ask("SELECT sum(amount) FROM orders") == [(5050,)]
+    assert street.restored("SELECT pg_is_in_recovery()") == [(False,)]
+    assert len(list(Path(street.restore.sides).glob("*/data"))) == 1
+    assert street.shop.sql("SHOW default_transaction_read_only") == [("on",)]
+    assert street.restored("SELECT last_archived_wal LIKE '00000002%' FROM pg_stat_archiver") == [(True,)]
+
+
+def test_a_restore_killed_after_every_effect_in_turn_goes_on(
+    archiving: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each life gets one effect further and dies. The customers live through all of it, and see no error."""
+    with new_street(archiving, "killed0", tmp_path, monkeypatch) as street, walker(street, tmp_path) as process:
+        street.shop.gate()
+        seen: list[str] = []
+        with street.customers() as customers:
+            wait_until(lambda: len(customers.acknowledged) > 20, what="customers", seconds=20)
+            street.shop.sql("UPDATE orders SET amount = 0")
+            for _ in range(3 * len(EFFECTS)):
+                status, effects = process.walk(1)
+                seen += effects
+                if status == 0:
+                    break
+                assert status == -9
+            served = len(customers.acknowledged)
+            wait_until(lambda: len(customers.acknowledged) > served + 20, what="customers", seconds=20)
+
+        assert seen == expected(street)
+        assert customers.errors == []
+        assert_restored(street)
+        assert process.walk() == (0, [])
+        there = {str(row[0]) for row in street.ask("SELECT who FROM ledger")}
+        kept = {str(row[0]) for row in street.shop.sql("SELECT who FROM ledger")}
+        assert {which for _, _, which in customers.acknowledged} <= there | kept
+        assert not there & kept
+
+
+def survive(archiving: Postgres, effect: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Die after one effect, walk to the end, and once more for good measure."""
+    name = f"killed{effect}"
+    with new_street(archiving, name, tmp_path, monkeypatch) as street, walker(street, tmp_path) as process:
+        street.shop.gate()
+        street.shop.sql("UPDATE orders SET amount = 0")
+        with street.customers() as customers:
+            wait_until(lambda: len(customers.acknowledged) > 20, what="customers", seconds=20)
+            status, effects = process.walk(effect)
+            assert (status, effects) == (-9, expected(street)[:effect])
+            assert (street.shown()["paused"] == 1) is (HELD <= effect < SERVED)
+            assert process.walk()[0] == 0
+            served = len(customers.acknowledged)
+            wait_until(lambda: len(customers.acknowledged) > served + 20, what="customers", seconds=20)
+
+        assert customers.errors == []
+        assert_restored(street)
+        assert process.walk() == (0, [])
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("effect", range(1, len(EFFECTS) + 1))
+def test_a_restore_killed_after_any_effect_goes_on(
+    archiving: Postgres, effect: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them, each on a shop of its own."""
+    survive(archiving, effect, tmp_path, monkeypatch)
