@@ -1,0 +1,138 @@
+"""A fix as a person wrote it: its statements, what keeps it out of one transaction, and what in it loses data.
+
+What is meant here is one transaction of one database: what reaches beyond it cannot be taken back by a ROLLBACK, and
+would be done twice, for the script is first run on a clone.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from postgast import PgQueryError, split
+
+from recovery.errors import Refused
+from recovery.fix_statements import losses_of, obstacles_of
+from recovery.migration_sql import Unreadable, read_statements
+
+LARGEST = 128 * 1024  # bytes; Prefect keeps the script as a parameter of the run
+_BLANK = re.compile(r"(?:[\s;]|--[^\n]*)*")
+_EDGE = re.compile(r"/\*|\*/")
+_PSQL = re.compile(r"^\s*(\\[A-Za-z!?][^\n]{0,40})", re.MULTILINE)
+_ATOMIC = re.compile(r"\bbegin\s+atomic\b", re.IGNORECASE)
+_FROM_STDIN = re.compile(r"\bcopy\b[^;]*\bfrom\s+stdin\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One statement: as it is sent, on which line it begins, and what it loses by its text."""
+
+    number: int
+    line: int
+    text: str
+    shown: str  # on one line, shortened
+    losses: tuple[str, ...] = ()
+
+    def line_at(self, position: int | None) -> int:
+        """The script's line on which a character of the statement stands, counted from 1 as PostgreSQL does."""
+        if position is None:
+            return self.line
+        return self.line + self.text.count("\n", 0, position - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A fix that may be tried."""
+
+    digest: str
+    steps: tuple[Step, ...]
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What it loses, by its text alone."""
+        return tuple(f"line {step.line} {loss}" for step in self.steps for loss in step.losses)
+
+
+def read_script(text: str) -> Script:
+    """Read a script statement by statement, with PostgreSQL's own grammar.
+
+    Raises Refused naming everything that keeps it from being run in one transaction, each with its way out.
+    """
+    size = len(text.encode(errors="surrogateescape"))
+    if size > LARGEST:
+        raise Refused(f"the script has {size} bytes and {LARGEST} are taken: make it several fixes")
+    if "\0" in text:  # the scanner would take it for the end, and what follows for nothing
+        raise Refused("the script has a NUL in it, which no SQL has: save it as text")
+    wrong: list[str] = []
+    steps: list[Step] = []
+    for number, (line, part) in enumerate(_parts(text), 1):
+        try:
+            statements = read_statements(part)
+            obstacles = [each for statement in statements for each in obstacles_of(statement)]
+            losses = tuple(each for statement in statements for each in losses_of(statement))
+        except Unreadable as error:
+            raise Refused(f"the script {_hint(text) or f'on line {line} {error}: mend it'}") from None
+        except (LookupError, TypeError, AttributeError, RecursionError):
+            raise Refused(f"the script has a statement on line {line} that cannot be judged: run it by hand") from None
+        if len(statements) != 1:
+            raise Refused(f"the script {_hint(text) or f'on line {line} has words that are no SQL: mend it'}")
+        wrong += [f"line {line} {obstacle}" for obstacle in obstacles]
+        steps.append(Step(number, line, part, statements[0].text, losses))
+    if wrong:
+        raise Refused(f"the script cannot be run in one transaction: {'; '.join(wrong)}")
+    if not steps:
+        raise Refused("the script has no statement: name the file of the fix")
+    return Script(hashlib.sha256(text.encode()).hexdigest(), tuple(steps))
+
+
+def _parts(text: str) -> Iterator[tuple[int, str]]:
+    """The statements as they stand, each with the line on which its first word is.
+
+    Raises Refused where something lies between them: the scanner leaves out what has no word of SQL in it.
+    """
+    at = 0
+    for part in [*_split(text), ""]:
+        statement, word = part[_first_word(part, 0) :], _first_word(text, at)
+        line = text.count("\n", 0, word) + 1
+        if not text.startswith(statement, word) or (not statement and word < len(text)):
+            raise Refused(f"the script {_hint(text) or f'on line {line} has words that are no SQL: mend it'}")
+        at = word + len(statement)
+        if statement:
+            yield line, statement
+
+
+def _first_word(text: str, at: int) -> int:
+    """Where the first word from `at` on stands, behind blanks, semicolons and comments, which nest."""
+    while True:
+        blank = _BLANK.match(text, at)
+        at = blank.end() if blank else at
+        if not text.startswith("/*", at):
+            return at
+        depth = 0
+        for edge in _EDGE.finditer(text, at):
+            depth += 1 if edge[0] == "/*" else -1
+            at = edge.end()
+            if depth == 0:
+                break
+        else:
+            return len(text)
+
+
+def _split(text: str) -> list[str]:
+    """Cut at the semicolons that end a statement. Raises Refused where the text is no SQL."""
+    try:
+        return list(split(text, method="scanner"))
+    except (PgQueryError, UnicodeError) as error:
+        said = f"cannot be read as PostgreSQL's SQL: {' '.join(str(error).split())[:200]}; mend it"
+        raise Refused(f"the script {_hint(text) or said}") from None
+
+
+def _hint(text: str) -> str | None:
+    """What a script may have in it that the grammar cannot tell, and the way out."""
+    if _FROM_STDIN.search(text):
+        return "copies rows from its own text (COPY FROM STDIN): write INSERT statements"
+    if found := _PSQL.search(text):
+        return f"has a command of psql in it ({found[1].strip()}), which only psql knows: leave it out"
+    if _ATOMIC.search(text):
+        return "has a body between BEGIN ATOMIC and END, which is not read: write it between $$ and $$"
+    return None
