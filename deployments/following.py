@@ -37,7 +37,7 @@ def start(
     faulty = parse_version(version, entry.tag_prefix)
     chosen = parse_version(to, entry.tag_prefix).tag if to else None
     cause = dated.fn(Cause(sentence=because, source=Source.PERSON, seen_at=None, data_corrupt=data_corrupt))
-    with _known_server(), get_client(sync_client=True) as client:
+    with known_server(), get_client(sync_client=True) as client:
         return launch(client, entry.name, faulty.tag, cause, number, chosen, hotfix)
 
 
@@ -46,16 +46,19 @@ def start_hotfix(service: str, version: str, because: str, number: int = 1) -> L
     entry = read_service(service)
     faulty = parse_version(version, entry.tag_prefix)
     cause = dated.fn(Cause(sentence=because, source=Source.PERSON, seen_at=None))
-    with _known_server():
+    with known_server():
         return launch_hotfix.fn(entry.name, faulty.tag, cause, A_PERSON_WANTS_IT, number=number)
 
 
 @contextmanager
-def _known_server() -> Iterator[None]:
+def known_server() -> Iterator[None]:
+    """Say in a sentence that Prefect's server is not known, or silent. Raises Unavailable."""
     try:
         yield
-    except (RuntimeError, ValueError) as error:
-        raise Unavailable(f"no Prefect server is known ({error}): set PREFECT_API_URL") from None
+    except (httpx.HTTPError, PrefectHTTPStatusError, RuntimeError, ValueError) as error:
+        raise Unavailable(
+            f"the Prefect server did not answer ({error}): set PREFECT_API_URL to one that does"
+        ) from None
 
 
 def follow_run(run_id: str, *, quiet: bool) -> tuple[str, str]:

@@ -27,6 +27,9 @@ class Limits(_Entry):
     probes: float = Field(0.05, gt=0, lt=1, description="Greatest share of failed checkout probes.")
     window: Duration = Field(parse_duration("5m"), description="Length of the rolling window.")
     minimum_requests: int = Field(20, ge=1, description="Requests in the window below which no share is judged.")
+    certifying_requests: int = Field(
+        100, ge=1, description="Requests in the whole watch below which no release is certified."
+    )
     minimum_failures: int = Field(
         10,
         ge=1,

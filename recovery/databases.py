@@ -87,6 +87,12 @@ class Database(_Entry):
     uncounted: tuple[str, ...] = Field(
         (), description="Tables, schema.name, whose rows are not compared: queues, sessions, what never stands still."
     )
+    rto: Duration | None = Field(
+        None, description="Longest time a cold restore may take; a drill that takes longer fails."
+    )
+    rpo: Duration | None = Field(
+        None, description="Greatest age of the newest proved point; a drill of an older one fails."
+    )
     restore: Restore | None = Field(
         None, description="How a catastrophe is undone by going back to the point; null: by people alone."
     )

@@ -47,6 +47,8 @@ class Signal:
     bad: Callable[[Point], float]
     total: Callable[[Point], float]
     minimum: int
+    certifying: int
+    """The sample of the whole watch below which nothing is certified."""
     minimum_bad: int
     noisy: bool
     """Whether a healthy service fails a little all the time, so that chance has to be ruled out."""
@@ -74,8 +76,8 @@ class Signal:
                 return f"{self.trigger}: {tally} probes failed in {span} = {share}, {limit}"
 
     def few(self, tally: Tally) -> str:
-        """The sentence for a sample that is too small."""
-        return f"{_count(tally.total)} {self.kind.name} in {show(tally.span)}, {self.minimum} are needed"
+        """The sentence for a watch with too small a sample to certify."""
+        return f"{_count(tally.total)} {self.kind.name} in {show(tally.span)}, {self.certifying} are needed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ def signals(limits: Limits) -> tuple[Signal, ...]:
             bad=lambda point: point.probes_failed,
             total=lambda point: point.probes,
             minimum=limits.minimum_probes,
+            certifying=limits.minimum_probes,
             minimum_bad=PROBE_FAILURES,
             noisy=False,
         ),
@@ -158,6 +161,7 @@ def _of_requests(trigger: Trigger, limit: float, bad: Callable[[Point], float], 
         bad=bad,
         total=lambda point: point.requests,
         minimum=limits.minimum_requests,
+        certifying=limits.certifying_requests,
         minimum_bad=limits.minimum_failures,
         noisy=True,
     )

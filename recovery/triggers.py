@@ -87,7 +87,7 @@ def _doubts(record: Sequence[Point], kinds: Sequence[Kind], watch: Watch, limits
     if len(good) < len(record):
         doubts.append(f"{len(record) - len(good)} points hold numbers that cannot be true")
     tallies = [(signal, tally(signal, signal.kind.of(good), watch.since, watch.until)) for signal in signals(limits)]
-    if all(whole.total < signal.minimum for signal, whole in tallies):
+    if all(whole.total < signal.certifying for signal, whole in tallies):
         doubts.append(", ".join(dict.fromkeys(signal.few(whole) for signal, whole in tallies)))
     for signal, whole in tallies:
         if whole.bad >= signal.minimum_bad and whole.share > signal.limit:

@@ -26,13 +26,16 @@ from prefect.states import AwaitingRetry, Failed, Scheduled
 from prefect.variables import Variable
 
 from recovery.errors import Refused, Unavailable
-from recovery.incidents import Cause, Mode, incident_key, repeated
+from recovery.incidents import Cause, Mode, Source, incident_key, repeated
 from recovery.revivals import Revival, RunState, plan_revivals
 from tasks.fence import alive_runs
 from tasks.retry import ON_UNAVAILABLE
 
 RESPOND, HOTFIX, RESTORE = "respond/respond", "hotfix/hotfix", "restore_database/restore_database"
-ACTING = ("respond", "undo_rollout", "revert_release", "hotfix", "aftermath", "restore_database")
+SALVAGE, FIX = "salvage/salvage", "fix_forward/fix_forward"
+ACTING = (
+    "respond", "undo_rollout", "revert_release", "hotfix", "aftermath", "restore_database", "salvage", "fix_forward",
+)  # fmt: skip
 MODE = "ripcord_mode"
 
 
@@ -137,16 +140,34 @@ def launch_restore(service: str, version: str, because: Cause, number: int = 1) 
         return _create(client, RESTORE, service, version, because, key, {})
 
 
+@task(name="launch salvage", task_run_name="launch salvage {service} {version}", **ON_UNAVAILABLE)
+def launch_salvage(service: str, version: str, number: int = 1) -> Launched:
+    """Start the run that exports what was written after a point and asks what goes back, or find it."""
+    with get_client(sync_client=True) as client:
+        key = repeated(f"salvage/{service}/{version}", number)
+        return _create(client, SALVAGE, service, version, None, key, {})
+
+
+@task(name="launch fix", task_run_name="launch fix {service} {version}", **ON_UNAVAILABLE)
+def launch_fix(service: str, version: str, because: Cause, script: str, digest: str, number: int = 1) -> Launched:
+    """Start the run that tries a script on a clone and then applies it, or find the one of this very script."""
+    with get_client(sync_client=True) as client:
+        key = repeated(f"fix/{service}/{version}/{digest}", number)
+        return _create(client, FIX, service, version, because, key, {"script": script})
+
+
 def _create(
     client: SyncPrefectClient,
     name: str,
     service: str,
     version: str,
-    because: Cause,
+    because: Cause | None,
     key: str,
     parameters: dict[str, Any],
 ) -> Launched:
     began = datetime.now(UTC)
+    cause = {"because": because.model_dump(mode="json")} if because else {}
+    source = because.source if because else Source.PERSON
     try:
         deployment = client.read_deployment_by_name(name)
         run = client.create_flow_run_from_deployment(
@@ -154,12 +175,12 @@ def _create(
             parameters={
                 "service": service,
                 "version": version,
-                "because": because.model_dump(mode="json"),
                 "rehearse": False,
+                **cause,
                 **parameters,
             },
             name=f"{name.partition('/')[0]} {service} {version}",
-            tags=[f"service:{service}", f"version:{version}", f"source:{because.source}"],
+            tags=[f"service:{service}", f"version:{version}", f"source:{source}"],
             idempotency_key=key,
             state=Scheduled(),
         )

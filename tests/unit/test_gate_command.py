@@ -3,7 +3,9 @@
 import pytest
 from typer.testing import CliRunner
 
-from deployments import cli, gating
+import deployments.cli  # noqa: F401 it has the commands
+from deployments import gating
+from deployments.console import app
 from recovery.errors import Refused, Unavailable
 from recovery.restore_points import WayBack
 
@@ -28,7 +30,7 @@ def test_only_yes_is_exit_code_0(
         raise answer
 
     monkeypatch.setattr(gating, "run_gate", run_gate)
-    result = CliRunner().invoke(cli.app, ["gate", "shop", "v1.2.0"])
+    result = CliRunner().invoke(app, ["gate", "shop", "v1.2.0"])
 
     assert result.exit_code == code
     assert not isinstance(answer, WayBack) or said in result.stdout
