@@ -15,10 +15,12 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.telling import tell_of_monitor
 from recovery.catalog import Service
+from recovery.gates import database_of
 from recovery.incidents import Mode
 from recovery.readings import Watch
 from recovery.rollouts import Standing
 from recovery.shown import show_verdict
+from recovery.sides import has_parachute
 from recovery.triggers import judge
 from recovery.watching import STALE, Deed, Judged, follow
 from tasks.artifacts import publish
@@ -27,6 +29,7 @@ from tasks.clock import lateness, read_clock
 from tasks.github import write_status
 from tasks.kubernetes import mark_revision, read_watches
 from tasks.notify import notify
+from tasks.postgres import pack_parachute
 from tasks.prometheus import read_evidence
 from tasks.runs import launch_respond, read_mode, revive_the_dead
 from tasks.settings import read_catalogue
@@ -81,9 +84,11 @@ def launch(service: Service, judged: Judged) -> None:
 
 
 def certify(service: Service, judged: Judged) -> None:
-    """Write the certificate on the release's commit and on the cluster's revision."""
+    """Write the certificate on the release's commit and on the cluster's revision; its parachute has done its time."""
     write_status(service, judged.watch.version, "success", judged.verdict.reason)
     mark_revision(service, judged.watch.version, Standing.HEALTHY, judged.verdict.reason)
+    if has_parachute(service):
+        pack_parachute(service.name, judged.watch.version, database_of(service))
 
 
 def wake(service: Service, judged: Judged) -> None:

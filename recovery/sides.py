@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 
 from recovery.backups import Server
+from recovery.catalog import Service
 from recovery.databases import Database, Restore
 from recovery.errors import Refused
 
@@ -58,6 +59,12 @@ def restore_of(database: Database) -> Restore:
     if database.restore is None:
         raise Refused("the catalogue does not say where a restored server lives: add `restore` to `database`")
     return database.restore
+
+
+def has_parachute(service: Service) -> bool:
+    """Whether a standby at the point is kept ready while a release of the service is watched."""
+    database = service.database
+    return database is not None and database.restore is not None and database.restore.parachute
 
 
 def judge_place(database: Database) -> None:

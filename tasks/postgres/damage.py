@@ -35,8 +35,9 @@ def look_for_damage(
         argv = command("pg_amcheck", *install, "--no-password", f'--database="{pattern}"')
     except Refused as refused:
         return None, f"{_NOT}: {refused}"
-    # What a prepared transaction holds locked must not hold us.
-    options = {"PGUSER": role, "PGSSLMODE": "disable", "PGOPTIONS": f"-c lock_timeout={LOCK_SECONDS}s"}
+    # What a prepared transaction holds locked must not hold us; a notice must not stand where the finding should.
+    session_options = f"-c lock_timeout={LOCK_SECONDS}s -c client_min_messages=warning"
+    options = {"PGUSER": role, "PGSSLMODE": "disable", "PGOPTIONS": session_options}
     return _attempts(argv, place, clean({"PGHOST": way["host"], "PGPORT": way["port"], **options}))
 
 

@@ -15,9 +15,10 @@ from recovery.restores import Begun, Damaged, PointSet, Sight
 from recovery.sides import restore_of
 from tasks.postgres.connection import Session, session
 from tasks.postgres.consoles import is_gone
-from tasks.postgres.freezing import DEAD, ITSELF, begun_file, database_name, elsewhere, standing
+from tasks.postgres.freezing import DEAD, ITSELF, database_name, elsewhere, standing
 from tasks.postgres.notes import read_note
 from tasks.postgres.pooler import LOOKING_AGAIN
+from tasks.postgres.raising import begun_file
 from tasks.postgres.sides import read_side
 
 COUNT_SECONDS = 30  # per table: people wait for the question, and an unknown number is an answer

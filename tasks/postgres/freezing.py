@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 from prefect import get_run_logger, task
 
@@ -21,6 +20,7 @@ from tasks.postgres.connection import Session, keywords_of, session
 from tasks.postgres.consoles import is_gone
 from tasks.postgres.notes import read_note, write_note
 from tasks.postgres.pooler import LOOKING_AGAIN, let_clients_go
+from tasks.postgres.raising import begun_file
 from tasks.postgres.sides import read_side
 from tasks.retry import spoken
 
@@ -44,11 +44,6 @@ SELECT datallowconn, datconnlimit = 0 AND EXISTS (
     WHERE setdatabase = pg_database.oid AND setrole = 0 AND 'default_transaction_read_only=on' = ANY (setconfig)
 ) FROM pg_database WHERE datname = %s
 """
-
-
-def begun_file(database: Database, name: str) -> Path:
-    """Where it is kept that a restore was begun: beside the side, so that it is there before the side is."""
-    return Path(restore_of(database).sides) / f"{name}.restore.json"
 
 
 @task(name="begin restore", **LOOKING_AGAIN)

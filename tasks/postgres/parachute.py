@@ -4,25 +4,22 @@ Made from the set's own backup, which is verified by then, so that the primary i
 and takes from the archive what is not streamed any more.
 """
 
-import subprocess
-
 from prefect import task
 
 from recovery.databases import Database
-from recovery.errors import RecoveryError, Refused
+from recovery.errors import Refused
 from recovery.restore_points import RestorePoint
 from recovery.sides import Label, Stage, judge_place
 from tasks.postgres.building import build, standing_of
 from tasks.postgres.connection import environment
+from tasks.postgres.damage import look_for_damage
 from tasks.postgres.points import recorded
-from tasks.postgres.programs import clean, command
 from tasks.postgres.raising import clear_others, free, labels, look, stand, start, take_down
 from tasks.postgres.sides import compare
 from tasks.postgres.standing import Standing
 from tasks.retry import ON_UNAVAILABLE, spoken
 
 FOLLOW_SECONDS = 60.0  # measured: 6 ms to 0.6 s after the point; who has not stopped by then gets the set's own WAL
-CHECKS = 3  # pg_amcheck has failed once in eleven on a standby that still followed
 # What of a conninfo is for one who streams; the password goes into a file that only the server's user reads.
 _FOLLOWS = {
     "PGHOST": "host", "PGHOSTADDR": "hostaddr", "PGPORT": "port", "PGUSER": "user", "PGPASSFILE": "passfile",
@@ -107,22 +104,8 @@ def _escaped(text: str, sign: str) -> str:
 
 
 def _check_files(database: Database, standing: Standing) -> str:
-    """Check tables and indexes with pg_amcheck, where the program and its extension are there."""
-    with standing.asked(database) as asked:
-        if not asked.rows("SELECT 1 FROM pg_extension WHERE extname = 'amcheck'"):
-            return "not checked by pg_amcheck, the database has no extension amcheck"
-        [(owner, name)] = asked.rows("SELECT rolname, current_database() FROM pg_roles WHERE oid = 10")
-    way = standing.way
-    arguments = ("--host", way["host"], "--port", way["port"], "--username", owner, "--no-password", name)
-    try:
-        argv = command("pg_amcheck", *arguments)
-    except RecoveryError:
-        return "not checked, there is no program pg_amcheck"
-    for _ in range(CHECKS):
-        done = subprocess.run(
-            argv, cwd=standing.place, env=clean(), stdin=subprocess.DEVNULL, capture_output=True, check=False
-        )
-        if done.returncode == 0:
-            return "checked by pg_amcheck"
-    words = " ".join((done.stdout + done.stderr).decode(errors="replace").split())[-400:]
-    raise Refused(f"parachute: pg_amcheck found fault with it {CHECKS} times: {words}; look at the set and the server")
+    """Look for damage; says that it was looked for, or why not. Raises Refused naming what was found."""
+    damage, said = look_for_damage(database, standing.way, standing.place, writable=False)
+    if damage:
+        raise Refused(f"parachute: {damage}; look at the set and the server")
+    return said

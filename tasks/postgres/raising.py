@@ -155,8 +155,15 @@ def labels(database: Database) -> list[Label]:
     return [label for label in found if label is not None]
 
 
+def begun_file(database: Database, name: str) -> Path:
+    """Where it is kept that a restore was begun: beside the side, so that it is there before the side is."""
+    return Path(restore_of(database).sides) / f"{name}.restore.json"
+
+
 def take_down(database: Database, name: str) -> str:
-    """Stop and remove a side. Raises Refused for one that was promoted or is in use."""
+    """Stop and remove a side. Raises Refused for one that was promoted or is in use, or is about to be."""
+    if begun_file(database, name).exists():
+        raise Refused(f"a restore to {name} was begun: let it come to its end first")
     side, standing = look(database, name), standing_of(database, name)
     if side.stage is Stage.ABSENT:
         return f"skipped: there is no side {name}"
