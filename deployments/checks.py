@@ -13,6 +13,7 @@ from tasks.fence import alive_runs
 from tasks.git import check_repository
 from tasks.github import check_github
 from tasks.kubernetes import check_access
+from tasks.postgres.checking import check_database
 from tasks.prometheus import check_prometheus
 from tasks.runs import RESPOND
 from tasks.settings import read_catalogue, read_settings
@@ -48,6 +49,7 @@ PER_SERVICE: tuple[tuple[str, Callable[[Service], str]], ...] = (
     ("Git", check_repository),
     ("GitHub", check_github),
     ("Prometheus", check_prometheus),
+    ("database", check_database),
 )
 
 

@@ -1,8 +1,6 @@
 """Check the WAL from a backup to its point ourselves, and take a copy of it into the set."""
 
-import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from recovery.errors import Refused, Unavailable
 from recovery.restore_points import RestorePoint, Then
 from tasks.postgres.notes import settle
 from tasks.postgres.points import recorded
-from tasks.postgres.programs import command, give, run
+from tasks.postgres.programs import command, give, search
 from tasks.postgres.sets import place_of
 from tasks.retry import ON_UNAVAILABLE, spoken
 
@@ -63,12 +61,8 @@ def keep_chain(database: Database, point: RestorePoint, wanted: Sequence[str]) -
 def _walk(source: Path, backup: Backup, then: Then) -> tuple[str | None, tuple[str, ...]]:
     """Read every record with its checksum; returns what stopped us, and the restore points on the way."""
     way = (f"--path={source}", f"--timeline={then.timeline}", f"--start={backup.start}", f"--end={then.lsn}")
-    with tempfile.TemporaryDirectory(prefix="ripcord-wal-") as directory:
-        printed = Path(directory, "records")
-        try:
-            run(command("pg_waldump", *way, "--rmgr=XLOG"), Path("/"), output=printed)
-        except Refused as refused:
-            return str(refused), ()
-        with printed.open(errors="replace") as lines:
-            found = (re.search(r"desc: RESTORE_POINT (\S+)", line) for line in lines)
-            return None, tuple(each[1] for each in found if each)
+    try:
+        found = search(command("pg_waldump", *way, "--rmgr=XLOG"), Path("/"), r"desc: RESTORE_POINT (\S+)")
+    except Refused as refused:
+        return str(refused), ()
+    return None, tuple(found)

@@ -145,6 +145,22 @@ def _connected(database: Database, keywords: Mapping[str, str], which: str, gran
         raise Refused(f"{which} does not take it: {_short(error)}") from None
 
 
+def replicating(database: Database) -> None:
+    """See that the role is let in for replication, which pg_basebackup needs and pg_hba.conf allows on its own.
+
+    Raises Refused when it is not, Unavailable when the server does not answer.
+    """
+    keywords = {**keywords_of(database), "replication": "true", "connect_timeout": "10"}
+    try:
+        with psycopg.connect("", **keywords, autocommit=True) as connection:  # type: ignore[arg-type]
+            connection.execute("IDENTIFY_SYSTEM")
+    except psycopg.OperationalError as error:
+        said = _short(error)
+        if "starting up" in said or "Connection refused" in said or "timeout" in said:
+            raise Unavailable(f"the database of {database.url_variable} did not answer: {said}") from None
+        raise Refused(f"the role of {database.url_variable} is not let in for replication: {said}; {GRANTS}") from None
+
+
 def environment(database: Database) -> dict[str, str]:
     """The conninfo as libpq's programs read it: by variables, so that no secret is in their arguments."""
     return {variable: value for _, variable, value in _options(database) if variable} | {"PGCONNECT_TIMEOUT": "10"}

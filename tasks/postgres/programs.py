@@ -7,8 +7,10 @@ for whatever the program has started itself.
 
 import os
 import pwd
+import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,23 +49,40 @@ def helper(program: str, *arguments: str) -> list[str]:
     return [*_dropping(), program, *arguments]
 
 
-def run(argv: list[str], place: Path, given: Mapping[str, str] | None = None, output: Path | None = None) -> str:
-    """Run to the end; returns what was printed, or leaves it in the file `output`.
+def run(argv: list[str], place: Path, given: Mapping[str, str] | None = None) -> str:
+    """Run to the end; returns what was printed.
 
     Raises Unavailable when the disk is full or the server goes away, Refused with the program's last words for any
     other failure.
     """
-    with (output or Path(os.devnull)).open("wb") as file, _leash() as leash:
+    with _leash() as leash:
         done = subprocess.run(
             _leashed(argv, leash), cwd=place, env=clean(given), stdin=subprocess.DEVNULL, check=False,
-            stdout=file if output else subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True, pass_fds=(leash,),
+            capture_output=True, start_new_session=True, pass_fds=(leash,),
         )  # fmt: skip
     if done.returncode != 0:
         # pg_amcheck, pg_verifybackup and the like tell their findings where others print.
         said = (done.stderr.strip() or done.stdout or b"").decode(errors="replace")
         raise failure(argv, said or (f"it died of signal {-done.returncode}" if done.returncode < 0 else ""), place)
     return (done.stdout or b"").decode(errors="replace")
+
+
+def search(argv: list[str], place: Path, pattern: str) -> list[str]:
+    """Run to the end; returns the first group of each printed line that matches, however much is printed.
+
+    Raises like `run`.
+    """
+    with _leash() as leash, tempfile.TemporaryFile() as said:  # without a name: a killed process leaves nothing
+        with subprocess.Popen(
+            _leashed(argv, leash), cwd=place, env=clean(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=said, start_new_session=True, pass_fds=(leash,), text=True, errors="replace",
+        ) as process:  # fmt: skip
+            printed = process.stdout or ()
+            found = [each[1] for line in printed if (each := re.search(pattern, line))]
+        said.seek(0)
+        if process.returncode != 0:
+            raise failure(argv, said.read().decode(errors="replace"), place)
+    return found
 
 
 def failure(argv: list[str], said: str, place: Path) -> Refused | Unavailable:
