@@ -27,6 +27,7 @@ from tasks.postgres.asking import ask_restored
 from tasks.postgres.cutover import archive_restored, promote_restored, ready_side
 from tasks.postgres.damaged import read_sets, read_sight
 from tasks.postgres.freezing import begin_restore, fence_server, keep_damaged, read_begun, thawing
+from tasks.postgres.numbers import move_sequences
 from tasks.postgres.pooler import lead_clients, pause_clients, read_pooler, wait_until_still
 from tasks.prometheus import wait_until_recovered
 from tasks.settings import read_service
@@ -79,13 +80,14 @@ def take_back(entry: Service, plan: RestorePlan) -> tuple[str, ...]:
         ready = ready_side(database, point)
         hold(database, plan)
         promote_restored(database, point)
+        moved = move_sequences(database, point)
         led = lead(entry, database, plan)
         kept = keep_damaged(database, plan.then)
 
         archived = archive_restored(database, point)
         asked = ask_restored(database, plan.then)
         recovered = wait_until_recovered(entry)
-        return ready, led, kept, archived, asked, recovered
+        return ready, moved, led, kept, archived, asked, recovered
 
 
 def read_route(entry: Service, database: Database) -> Route:

@@ -53,6 +53,17 @@ class Begun:
     at: datetime
     end: str | None = None  # LSN at which the damaged server was frozen; None: unknown, it did not answer
     frozen: bool = False
+    numbers: Mapping[str, int] = field(default_factory=dict)  # last value of each of its sequences, right before
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """A sequence: the value it has handed out last, and how it goes on."""
+
+    last: int
+    step: int  # negative where it counts downwards
+    least: int
+    greatest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +126,18 @@ class RestorePlan:
         if self.served:
             return f"skipped: the clients of {self.service} are led to the server restored to {self.name} already"
         return f"{self.service} goes back to {self.name}, made {self.age} ago: {self.cause}"
+
+
+SPARE = 1000  # steps that may be handed out between the look at a sequence and the fence
+
+
+def move_past(counter: Counter, handed_out: int | None) -> int | None:
+    """The value from which a restored sequence goes on, past what was handed out; None where it is past it already."""
+    if handed_out is None:
+        return None
+    wanted = max(counter.least, min(counter.greatest, handed_out + SPARE * counter.step))
+    ahead = counter.last >= wanted if counter.step > 0 else counter.last <= wanted
+    return None if ahead else wanted
 
 
 def choose_set(service: str, version: str, sets: Sequence[PointSet], directory: str) -> PointSet:

@@ -7,7 +7,9 @@ done from another database of the server: nobody may close the one they are in.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from prefect import get_run_logger, task
 
@@ -19,6 +21,7 @@ from recovery.sides import Stage, restore_of
 from tasks.postgres.connection import Session, keywords_of, session
 from tasks.postgres.consoles import is_gone
 from tasks.postgres.notes import read_note, write_note
+from tasks.postgres.numbers import read_numbers
 from tasks.postgres.pooler import LOOKING_AGAIN, let_clients_go
 from tasks.postgres.raising import begun_file
 from tasks.postgres.sides import read_side
@@ -80,15 +83,16 @@ def fence_server(database: Database, then: Then) -> str:
             if kept:
                 return f"skipped: {name} is kept already, read-only and closed"
             if allowed:
+                _note(database, then.name, numbers=read_numbers(database))
                 asked.rows(f"ALTER DATABASE {quoted(asked, name)} ALLOW_CONNECTIONS false")
             _empty(asked, name)
             end = str(asked.value("SELECT pg_current_wal_flush_lsn()::text"))
     except Unavailable as unavailable:
         if not is_gone(database):
             raise
-        _remember(database, then.name, None)
+        _note(database, then.name, end=None, frozen=True)
         return f"{DEAD}, so nobody writes to it: {unavailable}"
-    _remember(database, then.name, end)
+    _note(database, then.name, end=end, frozen=True)
     return f"fenced {name}: nobody is connected to it, it stands at {end}"
 
 
@@ -209,9 +213,9 @@ def _stranger(asked: Session, then: Then) -> str | None:
     return f"the conninfo leads to cluster {system_id} on timeline {timeline}, which {then.name} is not of"
 
 
-def _remember(database: Database, name: str, end: str | None) -> None:
-    """Where the server stood when it was frozen: later positions are of the autovacuum and of nobody's rows."""
+def _note(database: Database, name: str, **what: Any) -> None:
+    """Keep what the server was like when it was frozen: later positions are of the autovacuum and of nobody's rows."""
     file = begun_file(database, name)
     begun = read_note(file, Begun) or Begun(name, datetime.now(UTC))
     if not begun.frozen:
-        write_note(file, Begun(begun.point, begun.at, end, frozen=True))
+        write_note(file, replace(begun, **what))

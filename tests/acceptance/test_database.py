@@ -147,3 +147,23 @@ def test_people_are_told_once_what_is_lost(lab: World) -> None:
     """One message, with the count of what was written since the point."""
     (message,) = told(lab, f"the database of {SERVICE} is back")
     assert "salvage" in str(message["body"])
+
+
+@pytest.mark.usefixtures("restored")
+def test_what_was_ordered_after_the_point_comes_back_as_a_person_picks(lab: World, ruin: Ruin) -> None:
+    """The rows that were inserted after the point, under their own numbers; what the damage changed stays away."""
+    stores = stores_of(lab)
+    called = lab.ripcord("salvage", SERVICE, "v1.2.0", "--apply", "--no-wait")
+    assert called.returncode == 0, called.stderr
+    name = f"salvage {SERVICE} v1.2.0"
+    waiting = lab.wait_for_run("salvage", name, ("PAUSED", "FAILED", "COMPLETED"), 120)
+    assert waiting["state_type"] == "PAUSED", waiting["state"]
+    assert {row[0] for row in orders(stores.dsn(SERVICE))}.isdisjoint(ruin.lost)
+
+    answer(lab, waiting, choice="inserted rows only", left_out="none")
+
+    ended = lab.wait_for_run("salvage", name, ("COMPLETED", "FAILED"), 120)
+    assert ended["state_type"] == "COMPLETED", ended["state"]
+    seen = {row[0]: row for row in orders(stores.dsn(SERVICE))}
+    assert {each: seen[each][1] for each in ruin.lost} == {row[0]: row[1] for row in ruin.ruined if row[0] in ruin.lost}
+    assert [seen[row[0]] for row in ruin.before] == ruin.before

@@ -37,6 +37,7 @@ def test_customers_wait_for_a_moment_and_see_no_error(street: Street) -> None:
     with street.customers() as after:
         wait_until(lambda: len(after.acknowledged) > 50, what="customers", seconds=20)
         street.shop.sql("UPDATE orders SET amount = 0 WHERE id <= 50")
+        [(newest,)] = street.shop.sql("INSERT INTO orders (amount) VALUES (1), (2), (3) RETURNING id")[-1:]
         plan = street.plan()
 
         street.take_back()
@@ -54,4 +55,6 @@ def test_customers_wait_for_a_moment_and_see_no_error(street: Street) -> None:
     assert not {which for _, _, which in after.acknowledged[-50:]} - there
     assert street.ask("SELECT sum(amount) FROM orders") == [(5050,)]
     assert street.led_to_side()
+    [(given,)] = street.ask("INSERT INTO orders (amount) VALUES (0) RETURNING id")
+    assert int(str(given)) > int(newest)  # a number that somebody has seen is never given out again
     assert "public.orders" not in str(plan.losses)  # changed rows are not counted as lost: salvage finds them

@@ -18,10 +18,10 @@ from tests.integration.restoring import CORRUPT, Street, new_street
 ROOT = Path(__file__).parents[2]
 # What a restore does to the world, in its order: a test below sees that none is left out.
 EFFECTS = [
-    "note", "raise_side", "PAUSE killed{n}", "fenced", "note", "promote_side",
+    "note", "raise_side", "PAUSE killed{n}", "note", "fenced", "note", "promote_side",
     "databases_file", "RELOAD", "RESUME killed{n}", "kept", "open_archive",
 ]  # fmt: skip
-HELD, SERVED = 3, 9  # from the first of these effects up to the last one customers are held back
+HELD, SERVED = 3, 10  # from the first of these effects up to the last one customers are held back
 
 
 class Walker:
