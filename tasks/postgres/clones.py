@@ -1,15 +1,7 @@
-"""A clone of the database as it is now, beside the sets, that a fix is tried on and that is thrown away.
+"""A clone of the database as it is now, beside the sets, that a fix is tried on and that is thrown away."""
 
-It listens on a socket in a directory of its own and on no port, archives nothing, subscribes to nothing, reads no
-configuration but the one given here, and dies with us.
-"""
-
-import hashlib
-import os
 import shutil
-import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,15 +10,12 @@ from pathlib import Path
 
 from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
-from recovery.side_settings import AT_LEAST
 from tasks.postgres.connection import environment, session
-from tasks.postgres.copies import last_words
 from tasks.postgres.programs import clean, command, give, run
 from tasks.postgres.sets import place_of
+from tasks.postgres.temporary import POLL_SECONDS, begin, closed_directory, end, last_words, way_to
 
 OPEN_SECONDS = 1800.0  # the WAL that was written during the backup is replayed; a clone that died is noticed at once
-STOP_SECONDS = 20.0
-POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +34,18 @@ def clone_of(database: Database, name: str) -> Iterator[Clone]:
     """
     began, place = time.monotonic(), place_of(database, name).copy
     shutil.rmtree(place, ignore_errors=True)  # of a try that was killed; the service's fence keeps others out
-    socket = _socket_directory(place)
+    socket = closed_directory(place)
     try:
         place.mkdir(mode=0o700)
         give(place)
         _take(database, place)
         process = _start(place, socket)
         try:
-            way = {"host": str(socket), "port": "5432", "sslmode": "disable"}
+            way = way_to(socket)
             _wait_until_open(database, way, process, place / "log")
             yield Clone(way, time.monotonic() - began)
         finally:
-            _end(process)
+            end(process)
     except OSError as error:
         raise Unavailable(f"{place} cannot be written: {error.strerror}; make room there") from None
     finally:
@@ -73,9 +62,6 @@ def _take(database: Database, place: Path) -> None:
     (data / "recovery.signal").touch(mode=0o600)
     (data / "standby.signal").unlink(missing_ok=True)
     (data / "postgresql.auto.conf").write_text("")
-    (place / "postgresql.conf").write_text("")
-    (place / "pg_hba.conf").write_text("local all all trust\n")  # the directory of its socket lets nobody else in
-    (place / "pg_ident.conf").write_text("")
     give(data / "recovery.signal")
 
 
@@ -83,34 +69,13 @@ def _start(place: Path, socket: Path) -> "subprocess.Popen[bytes]":
     printed = run(command("pg_controldata", str(place / "data")), place, clean())
     control = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in printed.splitlines())}
     settings = {
-        "config_file": place / "postgresql.conf",
-        "hba_file": place / "pg_hba.conf",
-        "ident_file": place / "pg_ident.conf",
-        "listen_addresses": "",
-        "port": "5432",
-        "unix_socket_directories": socket,
-        "archive_mode": "off",
         # Its own WAL is in pg_wal, and to ask anybody else is what it must not do.
         "restore_command": "false",
         "recovery_target": "immediate",
-        "recovery_target_timeline": "current",
         "recovery_target_action": "promote",
-        # A clone that subscribed would take the place of the real one at the publisher.
-        "max_logical_replication_workers": "0",
         "autovacuum": "off",
-        "fsync": "off",
-        "dynamic_shared_memory_type": "mmap",  # in its own directory, so that it leaves nothing elsewhere
-        "shared_buffers": "64MB",
-        "log_timezone": "UTC",
-        "timezone": "UTC",
-        **{setting: control[known] for setting, known in AT_LEAST.items() if known in control},
     }
-    options = [f"--{setting}={value}" for setting, value in settings.items()]
-    argv = command("postgres", "-D", str(place / "data"), *options)
-    with (place / "log").open("wb") as log:
-        return subprocess.Popen(
-            argv, cwd=place, env=clean(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-        )
+    return begin(place, socket, control, settings)
 
 
 def _wait_until_open(database: Database, way: dict[str, str], process: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -123,25 +88,3 @@ def _wait_until_open(database: Database, way: dict[str, str], process: "subproce
                 return
         time.sleep(POLL_SECONDS)
     raise Refused(f"the clone was not open within {OPEN_SECONDS:g} s: {last_words(log)}")
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.send_signal(signal.SIGQUIT)
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _socket_directory(place: Path) -> Path:
-    """A short directory that only the clone's user enters: the path of a socket may have 107 bytes."""
-    digest = hashlib.sha256(str(place).encode()).hexdigest()[:12]
-    directory = Path(tempfile.gettempdir(), f"ripcord-{os.geteuid()}-{digest}")
-    shutil.rmtree(directory, ignore_errors=True)
-    try:
-        directory.mkdir(mode=0o700)
-    except FileExistsError:
-        raise Refused(f"{directory} belongs to somebody else: remove it") from None
-    give(directory)
-    return directory

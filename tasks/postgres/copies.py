@@ -1,15 +1,7 @@
-"""Boot a copy of a set, beside the server and out of its way, so that it stops exactly at the point.
+"""Boot a copy of a set, beside the server and out of its way, so that it stops exactly at the point."""
 
-The copy listens on a socket in a directory of its own and on no port, archives nothing (it would write a timeline
-into the real archive), and reads no configuration but the one given here.
-"""
-
-import hashlib
-import os
 import shutil
-import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,15 +9,13 @@ from pathlib import Path
 
 from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
-from recovery.side_settings import AT_LEAST
 from tasks.postgres.backup import read_control
 from tasks.postgres.connection import session
 from tasks.postgres.programs import clean, command, give, helper, run
 from tasks.postgres.sets import Place
+from tasks.postgres.temporary import POLL_SECONDS, begin, closed_directory, end, last_words, way_to
 
 RECOVERY_SECONDS = 6 * 3600.0  # replay of a long chain; a copy that died is noticed at once
-STOP_SECONDS = 20.0
-POLL_SECONDS = 0.05
 
 
 class Copy:
@@ -34,7 +24,7 @@ class Copy:
     def __init__(self, place: Place, socket: Path, process: "subprocess.Popen[bytes]") -> None:
         self.data = place.copy / "data"
         self.log = place.copy / "log"
-        self.way = {"host": str(socket), "port": "5432", "sslmode": "disable"}
+        self.way = way_to(socket)
         self._process = process
 
     def wait_until_paused(self, database: Database) -> None:
@@ -65,23 +55,7 @@ class Copy:
 
     def end(self) -> None:
         """Stop it at once: it is thrown away."""
-        self._process.send_signal(signal.SIGQUIT)
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-
-def last_words(log: Path, since: int = 0) -> str:
-    """What a server's log says of its end, from a byte on: the fatal lines, else the last one."""
-    with suppress(FileNotFoundError):
-        lines = log.read_bytes()[since:].decode(errors="replace").strip().splitlines()
-        fatal = [
-            line.partition("FATAL:")[2].strip() for line in lines if "FATAL:" in line and "starting up" not in line
-        ]
-        return "; ".join(dict.fromkeys(fatal)) or (lines[-1] if lines else "it said nothing")
-    return "it said nothing"
+        end(self._process)
 
 
 @contextmanager
@@ -90,7 +64,7 @@ def copy_of(place: Place, name: str) -> Iterator[Copy]:
 
     Raises Unavailable when the disk is full, Refused when a program fails.
     """
-    socket = _socket_directory(place)
+    socket = closed_directory(place.copy)
     try:
         place.copy.mkdir(mode=0o700)
         give(place.copy)
@@ -116,52 +90,15 @@ def _prepare(data: Path) -> None:
     (data / "recovery.signal").touch(mode=0o600)
     (data / "standby.signal").unlink(missing_ok=True)
     (data / "postgresql.auto.conf").write_text("")
-    (data.parent / "postgresql.conf").write_text("")
-    (data.parent / "pg_hba.conf").write_text("local all all trust\n")  # the directory of its socket lets nobody else in
-    (data.parent / "pg_ident.conf").write_text("")
     for path in (data / "pg_wal", data / "recovery.signal"):
         give(path)
 
 
 def _start(place: Place, name: str, socket: Path) -> "subprocess.Popen[bytes]":
-    control = read_control(place)
     settings = {
-        "config_file": place.copy / "postgresql.conf",
-        "hba_file": place.copy / "pg_hba.conf",
-        "ident_file": place.copy / "pg_ident.conf",
-        "listen_addresses": "",
-        "port": "5432",
-        "unix_socket_directories": socket,
-        "archive_mode": "off",
-        "max_logical_replication_workers": "0",  # a promoted copy would take the place of a real subscriber
         "restore_command": f"cp {place.wal}/%f %p",
         "recovery_target_name": name,
-        "recovery_target_timeline": "current",
         "recovery_target_action": "pause",
         "hot_standby": "on",
-        "fsync": "off",
-        "dynamic_shared_memory_type": "mmap",  # in its own directory, so that it leaves nothing elsewhere
-        "shared_buffers": "64MB",
-        "log_timezone": "UTC",
-        "timezone": "UTC",
-        **{setting: control[known] for setting, known in AT_LEAST.items() if known in control},
     }
-    options = [f"--{setting}={value}" for setting, value in settings.items()]
-    argv = command("postgres", "-D", str(place.copy / "data"), *options)
-    with (place.copy / "log").open("wb") as log:
-        return subprocess.Popen(
-            argv, cwd=place.copy, env=clean(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-        )
-
-
-def _socket_directory(place: Place) -> Path:
-    """A short directory that only the copy's user enters: the path of a socket may have 107 bytes."""
-    digest = hashlib.sha256(str(place.copy).encode()).hexdigest()[:12]
-    directory = Path(tempfile.gettempdir(), f"ripcord-{os.geteuid()}-{digest}")
-    shutil.rmtree(directory, ignore_errors=True)
-    try:
-        directory.mkdir(mode=0o700)
-    except FileExistsError:
-        raise Refused(f"{directory} belongs to somebody else: remove it") from None
-    give(directory)
-    return directory
+    return begin(place.copy, socket, read_control(place), settings)

@@ -217,5 +217,6 @@ def _note(database: Database, name: str, **what: Any) -> None:
     """Keep what the server was like when it was frozen: later positions are of the autovacuum and of nobody's rows."""
     file = begun_file(database, name)
     begun = read_note(file, Begun) or Begun(name, datetime.now(UTC))
-    if not begun.frozen:
-        write_note(file, replace(begun, **what))
+    now = replace(begun, **what)
+    if not begun.frozen and now != begun:
+        write_note(file, now)

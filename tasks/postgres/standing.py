@@ -15,8 +15,8 @@ from pathlib import Path
 from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
 from tasks.postgres.connection import Session, session
-from tasks.postgres.copies import last_words
 from tasks.postgres.programs import clean, command, give, run
+from tasks.postgres.temporary import last_words
 
 RECOVERY_SECONDS = 6 * 3600.0  # replay of a long chain; a server that died is noticed at once
 STOP_SECONDS = 60.0

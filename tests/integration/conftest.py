@@ -41,6 +41,13 @@ def _database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         yield server
 
 
+@pytest.fixture(name="archiving", scope="module")
+def _archiving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL that archives, one for each file: its archive is looked at, and it is killed."""
+    with postgres(tmp_path_factory.mktemp("archiving"), archiving=True) as server:
+        yield server
+
+
 @pytest.fixture(name="world", scope="session")
 def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A shop on servers of its own: a test deploys first what it wants served."""

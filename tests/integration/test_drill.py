@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import flows.drill
-from infra.lab.postgres import Postgres, postgres
+from infra.lab.postgres import Postgres
 from infra.lab.postgres_home import give
 from recovery.catalog import Catalogue
 from recovery.drills import Drill, DrillsFailed, Finding, Promise
@@ -19,12 +19,6 @@ from tasks.postgres.drilling import HISTORY, read_drills
 from tests.integration.test_way_back import digest, running
 from tests.integration.test_way_back_faults import archived, flip
 from tests.integration.way_back import URL, Shop, new_shop
-
-
-@pytest.fixture(name="archiving", scope="module")
-def _archiving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with postgres(tmp_path_factory.mktemp("archiving"), archiving=True) as server:
-        yield server
 
 
 @pytest.fixture(name="gated", scope="module")

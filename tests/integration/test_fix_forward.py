@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from infra.lab.postgres import Postgres, postgres
+from infra.lab.postgres import Postgres
 from recovery.errors import Refused
 from recovery.fix_scripts import read_script
 from tasks.postgres.applying import apply_fix
@@ -52,12 +52,6 @@ with disable_run_logger():
 print(sorted(path.name for path in backups.iterdir()))
 """
 numbers = itertools.count(1)
-
-
-@pytest.fixture(name="archiving", scope="module")
-def _archiving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with postgres(tmp_path_factory.mktemp("archiving"), archiving=True) as server:
-        yield server
 
 
 @pytest.fixture(name="mended")

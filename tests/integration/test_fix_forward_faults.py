@@ -13,7 +13,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from infra.lab.postgres import Postgres, postgres
+from infra.lab.postgres import Postgres
 from infra.lab.process import wait_until
 from recovery.errors import Incomplete, Unavailable
 from recovery.fixes import LOCK_TIMEOUT, FixPlan, Ground
@@ -29,12 +29,6 @@ FIX = (
 )
 SENDS = 7  # BEGIN, the register's row, three statements, the constraints, COMMIT
 numbers = itertools.count(1)
-
-
-@pytest.fixture(name="archiving", scope="module")
-def _archiving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with postgres(tmp_path_factory.mktemp("archiving"), archiving=True) as server:
-        yield server
 
 
 @pytest.fixture(name="mended")

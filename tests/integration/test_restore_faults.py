@@ -11,18 +11,12 @@ import psycopg
 import pytest
 
 import flows.restore_database
-from infra.lab.postgres import Postgres, postgres
+from infra.lab.postgres import Postgres
 from infra.lab.process import wait_until
 from recovery.errors import RecoveryError, Refused, Unavailable
 from tasks.postgres import pooler
 from tests.integration.restoring import POOLER, Street, new_street
 from tests.integration.way_back import URL
-
-
-@pytest.fixture(name="archiving", scope="module")
-def _archiving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with postgres(tmp_path_factory.mktemp("restoring"), archiving=True) as server:
-        yield server
 
 
 @pytest.fixture(name="gated", scope="module")

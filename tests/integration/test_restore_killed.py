@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from infra.lab.postgres import Postgres, postgres
+from infra.lab.postgres import Postgres
 from infra.lab.process import wait_until
 from tests.integration.restoring import CORRUPT, Street, new_street
 
@@ -52,12 +52,6 @@ def walker(street: Street, directory: Path) -> Iterator[Walker]:
         yield Walker(process)
         assert process.stdin is not None
         process.stdin.close()
-
-
-@pytest.fixture(name="archiving", scope="module")
-def _archiving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with postgres(tmp_path_factory.mktemp("killed"), archiving=True) as server:
-        yield server
 
 
 def expected(street: Street) -> list[str]:

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 import flows.salvage
-from infra.lab.postgres import Postgres, postgres
+from infra.lab.postgres import Postgres
 from infra.lab.postgres_home import give
 from infra.lab.process import free_port, run, wait_until
 from recovery.databases import Restore, Secret
@@ -81,12 +81,6 @@ def restored_beside(shop: Shop, port: int, action: str = "promote") -> Iterator[
     with run("restored", argv, directory=log, cwd=data, user=shop.server.runs_as) as process:
         wait_until(ready, what="the restored server", seconds=60, process=process)
         yield data
-
-
-@pytest.fixture(name="archiving", scope="module")
-def _archiving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with postgres(tmp_path_factory.mktemp("archiving"), archiving=True) as server:
-        yield server
 
 
 @pytest.fixture(name="night")

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from infra.lab.postgres import Postgres, postgres
+from infra.lab.postgres import Postgres
 from recovery.databases import Smoke
 from recovery.errors import Refused
 from tasks.postgres.sets import expire_sets
@@ -26,13 +26,6 @@ GRANT pg_monitor, pg_read_all_data TO gate;
 GRANT EXECUTE ON FUNCTION pg_create_restore_point(text), pg_switch_wal() TO gate;
 """
 numbers = itertools.count(1)
-
-
-@pytest.fixture(name="archiving", scope="module")
-def _archiving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A server that archives, with more connections than a fresh one allows: the copy must be told."""
-    with postgres(tmp_path_factory.mktemp("archiving"), archiving=True) as server:
-        yield server
 
 
 @pytest.fixture(name="shop")

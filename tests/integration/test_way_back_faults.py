@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import flows.prepare_release
-from infra.lab.postgres import Postgres, postgres
+from infra.lab.postgres import Postgres
 from infra.lab.postgres_home import give
 from infra.lab.process import wait_until
 from recovery.errors import Refused, Unavailable
@@ -45,12 +45,6 @@ with disable_run_logger():
 print(sorted(path.name for path in backups.iterdir()))
 """
 numbers = itertools.count(1)
-
-
-@pytest.fixture(name="archiving", scope="module")
-def _archiving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with postgres(tmp_path_factory.mktemp("archiving"), archiving=True) as server:
-        yield server
 
 
 @pytest.fixture(name="shop")

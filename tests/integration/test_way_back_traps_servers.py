@@ -20,9 +20,10 @@ from infra.lab.postgres_home import give
 from infra.lab.process import wait_until
 from recovery.errors import Refused, Unavailable
 from recovery.restore_points import State, point_name
-from tasks.postgres import backup, copies, damage, manifests, points, reading
+from tasks.postgres import backup, damage, manifests, points, reading
 from tasks.postgres.connection import Session
 from tasks.postgres.programs import helper
+from tasks.postgres.temporary import closed_directory
 from tests.integration.plain_restore import as_server, laid_out, options, owned, plain
 from tests.integration.test_way_back_faults import before, flip
 from tests.integration.way_back import Shop, new_shop
@@ -269,7 +270,7 @@ def test_a_dead_server_that_nobody_reaps_keeps_its_socket_and_not_ours(shop: Sho
         (data / "recovery.signal").unlink()
         shutil.rmtree(data / "pg_wal")
         owned(server, Path(shutil.copytree(place.data / "pg_wal", data / "pg_wal")))
-        socket = copies._socket_directory(place)  # where a copy that was killed would have left it
+        socket = closed_directory(place.copy)  # where a copy that was killed would have left it
         there = {"unix_socket_directories": socket, "listen_addresses": "", "port": 5432, "archive_mode": "off"}
         argv = [str(server.binaries / "postgres"), "-D", str(data), *options(there)]
         quiet = subprocess.DEVNULL
