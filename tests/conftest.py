@@ -1,11 +1,19 @@
 """How the tests are shared out: the world of the acceptance tests belongs to one process, all else goes by file."""
 
 import pytest
+from xdist.remote import Producer  # type: ignore[import-untyped]
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests for `pytest -n 2 --dist loadgroup`; without -n this says nothing."""
-    for item in items:
-        group = "world" if "acceptance" in item.path.parts else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
+class ByServers(LoadScopeScheduling):  # type: ignore[misc]
+    """What shares servers goes to one process, which starts them once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "world" if file.startswith("tests/acceptance/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByServers:
+    """Share out for `pytest -n 2 --dist loadscope`; marks of `xdist_group` are passed over by pytest 9.2."""
+    return ByServers(config, log)
