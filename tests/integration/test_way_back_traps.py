@@ -106,9 +106,9 @@ def _stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stored]:
 
 
 @contextmanager
-def harmed(segment: Path, harm: Callable[[Path], object]) -> Iterator[None]:
+def harmed(stored: Stored, segment: Path, harm: Callable[[Path], object]) -> Iterator[None]:
     """Harm a file; it is as it was at the end."""
-    kept = segment.with_name(f".kept-{segment.name}")
+    kept = stored.shop.server.data.parent / f"kept-{segment.name}"  # beside it, it would be a file too many
     subprocess.run(["cp", "--archive", str(segment), str(kept)], check=True)
     try:
         harm(segment)
@@ -133,7 +133,7 @@ def test_wal_that_is_gone_or_damaged_opens_a_server_with_a_part_of_the_rows(
     stored: Stored, harm: Callable[[Path], object], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By hand and without a target, PostgreSQL reports nothing; the gate reads the chain before it boots anything."""
-    with harmed(stored.segments()[2], harm):
+    with harmed(stored, stored.segments()[2], harm):
         with stored.by_hand() as restored:
             assert restored.opened()
             assert restored.sql(ROWS, stored.database())[0][0] < stored.rows
@@ -155,7 +155,7 @@ def test_pg_ctl_calls_a_server_started_that_dies_before_its_target(
             argv, cwd="/", env=plain(), stdin=quiet, stdout=quiet, stderr=quiet, check=False, **as_server(server)
         ).returncode
 
-    with harmed(stored.segments()[-1], Path.unlink):
+    with harmed(stored, stored.segments()[-1], Path.unlink):
         with laid_out(server, stored.data) as data:
             slowly = restoring(stored.wal) | {"restore_command": f"sleep 0.7; cp {stored.wal}/%f %p"}
             settings = {**slowly, **stored.target(), "port": free_port(), "unix_socket_directories": ""}
@@ -310,7 +310,7 @@ def test_a_bit_turned_over_in_a_table_boots_and_is_found_before(
     [(orders,)] = stored.shop.sql("SELECT pg_relation_filepath('orders'::regclass)")
     assert table != orders
     path = stored.data / str(orders)
-    with harmed(path, lambda file: flip(file, 5000)):
+    with harmed(stored, path, lambda file: flip(file, 5000)):
         with stored.by_hand(**stored.target()) as restored:
             assert restored.paused()
 
