@@ -70,7 +70,7 @@ class World:
     worker: Restartable = field(init=False)
     watcher: Restartable = field(init=False)
 
-    def ripcord(self, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    def ripcord(self, *arguments: str, seconds: float = 300) -> subprocess.CompletedProcess[str]:
         """Run the command line as a person on call would; never raises for its exit code."""
         command = [sys.executable, "-m", "deployments.cli", *arguments]
         env = os.environ | self.env

@@ -168,7 +168,7 @@ def new_street(
         monkeypatch.setenv(POOLER, pooler.admin_dsn())
         way = PgBouncer(admin_variable=POOLER, databases_file=str(pooler.databases_file), alias=name)
         restore = Restore(sides=str(sides), port=free_port(), pgbouncer=way)
-        if not shop.sql(f"SELECT FROM pg_roles WHERE rolname = '{APPLICATION}'"):
+        if not shop.sql(f"SELECT 1 FROM pg_roles WHERE rolname = '{APPLICATION}'"):
             shop.sql(f"CREATE ROLE {APPLICATION} LOGIN PASSWORD '{SECRET}'")
         shop.sql("CREATE TABLE ledger (id serial PRIMARY KEY, who text NOT NULL)")
         shop.sql(f"GRANT ALL ON ledger, ledger_id_seq, orders TO {APPLICATION}")

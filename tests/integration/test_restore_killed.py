@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from infra.lab.postgres import Postgres
+from infra.lab.postgres import Postgres, postgres
 from infra.lab.process import wait_until
 from tests.integration.restoring import CORRUPT, Street, new_street
 
@@ -52,6 +52,13 @@ def walker(street: Street, directory: Path) -> Iterator[Walker]:
         yield Walker(process)
         assert process.stdin is not None
         process.stdin.close()
+
+
+@pytest.fixture(name="archiving")
+def _archiving(tmp_path: Path) -> Iterator[Postgres]:
+    """A server of the test's own: of two restored beside one, both would archive a timeline 2."""
+    with postgres(tmp_path / "server", archiving=True) as server:
+        yield server
 
 
 def expected(street: Street) -> list[str]:
