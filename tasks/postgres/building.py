@@ -55,7 +55,7 @@ def build(database: Database, label: Label, following: Mapping[str, str] | None 
         configure(database, place, standing, part / "data")
         if following is None:
             take_chain(place, part)
-            recover(part / "data", standing, label.name)
+            recover(part / "data", standing, database, label.name)
         else:
             write_closed(part / "passfile", passfile)
             follow(part / "data", database, label.name, following)
@@ -65,9 +65,14 @@ def build(database: Database, label: Label, following: Mapping[str, str] | None 
         part.rename(standing.place)
 
 
-def recover(data: Path, standing: Standing, name: str) -> None:
-    """Have it come to its point by the set's own WAL alone, or end: nothing is waited for, no primary is asked."""
-    _target(data, name, {"restore_command": f"cp {standing.place}/wal/%f %p"})
+def recover(data: Path, standing: Standing, database: Database, name: str) -> None:
+    """Have it come to its point by the set's own WAL alone, or end: nothing is waited for, no primary is asked.
+
+    Of the archive it sees which timelines are taken, so that its promotion takes one that nobody has: the server of
+    another service may have been restored beside the same primary, and archives there.
+    """
+    taken = f"case %f in *.history) cp {database.archive}/%f %p;; *) false;; esac"
+    _target(data, name, {"restore_command": f"cp {standing.place}/wal/%f %p || {taken}"})
     _signal(data / "recovery.signal")
     (data / "standby.signal").unlink(missing_ok=True)
 

@@ -115,7 +115,7 @@ def _cut_off(database: Database, then: Then, seconds: float) -> None:
     standing.stop()
     if not standing.signals():
         raise Refused(f"the side {then.name} was promoted meanwhile, and is left as it is: start it again")
-    recover(standing.data, standing, then.name)
+    recover(standing.data, standing, database, then.name)
     (standing.place / "passfile").unlink(missing_ok=True)
 
 

@@ -187,3 +187,20 @@ def test_nothing_is_touched_before_a_person_has_answered(
     kind = "database" if answer else "declined/restore"
     assert told[0][0] == f"{kind}/{street.shop.service.name}/{point}"
     assert (f"is back at {point}" in said) is answer
+
+
+def test_two_services_of_one_server_go_back_beside_each_other(
+    archiving: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both archive into the one directory: the second takes a timeline that the first has not taken."""
+    with new_street(archiving, "first", tmp_path / "a", monkeypatch) as first:
+        first.shop.gate()
+        first.take_back()
+        with new_street(archiving, "second", tmp_path / "b", monkeypatch) as second:
+            second.shop.gate()
+            second.take_back()
+
+            assert (first.led_to_side(), second.led_to_side()) == (True, True)
+            which = "SELECT left(last_archived_wal, 8), failed_count FROM pg_stat_archiver"
+            assert first.restored(which) == [("00000002", 0)]
+            assert second.restored(which) == [("00000003", 0)]
