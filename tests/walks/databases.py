@@ -1,4 +1,4 @@
-"""Walk the gate or the drill on the systems of the environment, and die after its n-th effect, as often as asked.
+"""Walk the gate on the systems of the environment, and die after its n-th effect, as often as asked.
 
 usage: python -m tests.walks.databases, with one JSON object a line on standard input:
 {"walk": "gate", "effect": 7, "environment": {...}}
