@@ -49,6 +49,11 @@ class PgBouncer(Restartable):
             names = [column.name for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
+    def command(self, what: str) -> None:
+        """Give the admin console a command, such as `PAUSE shop`."""
+        with psycopg.connect(self.admin_dsn(), autocommit=True, connect_timeout=5) as console:
+            console.execute(what.encode())
+
     def configure(self, databases: str) -> None:
         """Write its configuration; `databases` are the lines of that section."""
         place = self._home.place

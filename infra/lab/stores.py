@@ -1,9 +1,11 @@
 """The databases of services that have a way back: a PostgreSQL that archives, behind a PgBouncer."""
 
+import os
 import secrets
+import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -12,7 +14,7 @@ from psycopg import sql
 from infra.lab.pgbouncer import PgBouncer, pgbouncer
 from infra.lab.postgres import Postgres, postgres
 from infra.lab.postgres_home import give
-from infra.lab.process import free_port
+from infra.lab.process import accepts, free_port, run, wait_until
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Stores:
     """Where sets and restored servers lie, owned by the server's user."""
     ports: dict[str, int]
     """Of each service's restored server."""
+    units: ExitStack = field(default_factory=ExitStack)
+    """Restored servers that were taken over."""
 
     def dsn(self, service: str) -> str:
         """The service's own way in, with its password: by the pooler."""
@@ -59,6 +63,24 @@ class Stores:
             "restore": {"sides": str(self.place / service / "sides"), "port": self.ports[service], "pgbouncer": pooler},
         }
 
+    def take_over(self, service: str) -> None:
+        """Give a restored server a unit of its own, as a team does the next day; its clients wait meanwhile.
+
+        Until then it ends with the process that made it.
+        """
+        (lock,) = (self.place / service / "sides").glob("*/data/postmaster.pid")
+        pid, programs = int(lock.read_text().splitlines()[0]), self.server.binaries
+        self.pooler.command(f"PAUSE {service}")
+        try:
+            os.kill(pid, signal.SIGINT)
+            wait_until(lambda: not lock.exists(), what="the restored server's end", seconds=30)
+            unit, home = f"postgres-{service}", self.place.parent
+            argv: list[str | Path] = [programs / "postgres", "-D", lock.parent]
+            self.units.enter_context(run(unit, argv, directory=home, cwd=self.place, user=self.server.runs_as))
+            wait_until(lambda: accepts(self.ports[service]), what=f"PostgreSQL of {service}", seconds=60)
+        finally:
+            self.pooler.command(f"RESUME {service}")
+
 
 @contextmanager
 def stores(directory: Path, services: Sequence[str]) -> Iterator[Stores]:
@@ -72,10 +94,12 @@ def stores(directory: Path, services: Sequence[str]) -> Iterator[Stores]:
             place = server.data.parent
             for service in services:
                 for name in ("", "sets", "sides"):
-                    made = place / service / name
-                    made.mkdir(mode=0o700, exist_ok=True)
-                    give(made, server.runs_as)
-            yield Stores(server, pooler, place, {service: free_port() for service in services})
+                    folder = place / service / name
+                    folder.mkdir(mode=0o700, exist_ok=True)
+                    give(folder, server.runs_as)
+            made = Stores(server, pooler, place, {service: free_port() for service in services})
+            with made.units:
+                yield made
 
 
 def _found(server: Postgres, service: str, password: str) -> None:

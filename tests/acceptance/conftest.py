@@ -19,7 +19,7 @@ QUIET = tuple(f"case{number}" for number in range(200 if os.environ.get("RIPCORD
 def _lab(request: pytest.FixtureRequest) -> Iterator[World]:
     directory = Path(tempfile.mkdtemp(prefix="ripcord-world-"))
     directory.chmod(0o755)  # PostgreSQL's ordinary user passes through
-    pace = Pace(watch="75s", customers_per_second=7.0, customers_seconds=1800)
+    pace = Pace(watch="75s", customers_per_second=7.0, customers_seconds=3600)
     healthy, guarded = ("search", "depot"), ("depot",)
     with world(directory, faulty=("shop",), healthy=healthy, quiet=QUIET, guarded=guarded, pace=pace) as lab:
         yield lab

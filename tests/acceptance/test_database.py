@@ -172,3 +172,16 @@ def test_what_was_ordered_after_the_point_comes_back_as_a_person_picks(lab: Worl
     seen = {row[0]: row for row in orders(stores.dsn(SERVICE))}
     assert {each: seen[each][1] for each in ruin.lost} == {row[0]: row[1] for row in ruin.ruined if row[0] in ruin.lost}
     assert [seen[row[0]] for row in ruin.before] == ruin.before
+
+
+@pytest.mark.usefixtures("restored")
+def test_the_restored_server_gets_a_unit_of_its_own(lab: World) -> None:
+    """Started by its files alone, it serves on when ripcord is started anew; no customer is answered with an error."""
+    stores, before = stores_of(lab), refused(lab)
+    stores.take_over(SERVICE)
+    lab.worker.restart()
+    lab.receiver.restart()
+
+    there = len(orders(stores.dsn(SERVICE)))
+    wait_until(lambda: len(orders(stores.dsn(SERVICE))) > there + 3, what="new orders", seconds=60)
+    assert refused(lab) == before

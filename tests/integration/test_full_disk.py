@@ -24,7 +24,7 @@ LAB = (
     FILL
     + """
 import sys
-from infra.lab import githost, kubernetes, postgres, room, world
+from infra.lab import founding, githost, kubernetes, postgres, room
 from infra.lab.process import DiskFull
 
 disk, part = Path(sys.argv[1]), sys.argv[2]
@@ -37,8 +37,8 @@ def grown():
         server.create_database("late")
 
 def whole():
-    world.room = lambda directory: room.room(directory, 0)
-    with world.world(place):
+    founding.room = lambda directory: room.room(directory, 0)
+    with founding.world(place):
         pass
 
 parts = {
