@@ -21,7 +21,7 @@ from recovery.sides import Stage, restore_of
 from tasks.postgres.connection import Session, keywords_of, session
 from tasks.postgres.consoles import is_gone
 from tasks.postgres.notes import read_note, write_note
-from tasks.postgres.numbers import read_numbers
+from tasks.postgres.numbers import read_numbers, reading_numbers
 from tasks.postgres.pooler import LOOKING_AGAIN, let_clients_go
 from tasks.postgres.raising import begun_file
 from tasks.postgres.sides import read_side
@@ -34,6 +34,7 @@ DEAD = "the damaged server does not answer"
 _CONNECTED = """
 SELECT pid FROM pg_stat_activity
 WHERE datname = %s AND backend_type NOT IN ('walsender', 'autovacuum worker') AND pid <> pg_backend_pid()
+      AND pid <> %s
 """
 ITSELF = """
 SELECT system_identifier::text, pg_is_in_recovery(),
@@ -83,8 +84,7 @@ def fence_server(database: Database, then: Then) -> str:
             if kept:
                 return f"skipped: {name} is kept already, read-only and closed"
             if allowed:
-                _note(database, then.name, numbers=read_numbers(database))
-                asked.rows(f"ALTER DATABASE {quoted(asked, name)} ALLOW_CONNECTIONS false")
+                _close(database, then, asked, name)
             _empty(asked, name)
             end = str(asked.value("SELECT pg_current_wal_flush_lsn()::text"))
     except Unavailable as unavailable:
@@ -187,6 +187,22 @@ def quoted(asked: Session, name: str) -> str:
     return str(asked.value("SELECT quote_ident(%s)", name))
 
 
+def _close(database: Database, then: Then, asked: Session, name: str) -> None:
+    """Let nobody in any more, and note the numbers that were handed out: before it, and when all others are gone."""
+    with reading_numbers(database) as last:
+        _note_numbers(database, then, last)
+        asked.rows(f"ALTER DATABASE {quoted(asked, name)} ALLOW_CONNECTIONS false")
+        if last is not None:
+            _empty(asked, name, but=int(str(last.value("SELECT pg_backend_pid()"))))
+            _note_numbers(database, then, last)
+
+
+def _note_numbers(database: Database, then: Then, last: Session | None) -> None:
+    numbers = read_numbers(last)
+    if numbers is not None:
+        _note(database, then.name, numbers=numbers)
+
+
 def _leave_to_superusers(asked: Session, name: str) -> None:
     """At once: a database that is open and not yet closed to the many would be written to."""
     with asked.transaction():
@@ -194,9 +210,10 @@ def _leave_to_superusers(asked: Session, name: str) -> None:
         asked.rows(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT 0")
 
 
-def _empty(asked: Session, name: str) -> None:
+def _empty(asked: Session, name: str, but: int = 0) -> None:
+    """End everybody in a database, `but` the one session of ours. Raises Unavailable when somebody does not go."""
     deadline = time.monotonic() + EMPTY_SECONDS
-    while pids := [row[0] for row in asked.rows(_CONNECTED, name)]:
+    while pids := [row[0] for row in asked.rows(_CONNECTED, name, but)]:
         if time.monotonic() > deadline:
             raise Unavailable(f"{len(pids)} connections to {name} do not end, such as {pids[0]}: look at what they do")
         asked.rows("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", pids)

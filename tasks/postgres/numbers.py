@@ -3,8 +3,8 @@
 Else a customer's new order would get the number of one that the salvage is to bring back.
 """
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 
 from prefect import task
 
@@ -27,11 +27,21 @@ FROM pg_sequences WHERE NOT cycle AND schemaname <> 'ripcord' ORDER BY 1
 _FIRST_ROLE = "SELECT rolname FROM pg_roles WHERE oid = 10"  # initdb's, to whom every sequence is open
 
 
-def read_numbers(database: Database) -> Mapping[str, int]:
-    """The last value of each sequence of the damaged database; empty where it cannot be read any more."""
-    with suppress(RecoveryError), session(database) as asked:
-        return {name: counter.last for name, counter in _counters(asked).items()}
-    return {}
+@contextmanager
+def reading_numbers(database: Database) -> Iterator[Session | None]:
+    """A session that stays while its database is closed to all others; None where there is no way in any more."""
+    with ExitStack() as stack:
+        asked = None
+        with suppress(RecoveryError):
+            asked = stack.enter_context(session(database))
+        yield asked
+
+
+def read_numbers(asked: Session | None) -> Mapping[str, int] | None:
+    """The last value of each sequence of the damaged database; None where it cannot be read any more."""
+    with suppress(RecoveryError):
+        return {name: counter.last for name, counter in _counters(asked).items()} if asked else None
+    return None
 
 
 @task(name="move sequences", **LOOKING_AGAIN)

@@ -11,6 +11,9 @@ import pytest
 
 from infra.lab.postgres import Postgres
 from infra.lab.process import wait_until
+from tasks.postgres import freezing
+from tasks.postgres.connection import Session
+from tasks.postgres.freezing import quoted
 from tests.integration.restoring import Street, new_street
 
 numbers = itertools.count(1)
@@ -52,3 +55,24 @@ def test_customers_wait_for_a_moment_and_see_no_error(street: Street) -> None:
     [(given,)] = street.restored("INSERT INTO orders (amount) VALUES (0) RETURNING id")
     assert int(str(given)) > int(newest)  # a number that somebody has seen is never given out again
     assert "public.orders" not in str(plan.losses)  # changed rows are not counted as lost: salvage finds them
+
+
+def test_a_number_taken_at_the_very_last_moment_is_not_given_out_again(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who comes past PgBouncer takes numbers after the first reading, right before nobody is let in."""
+    street.shop.gate()
+    taken: list[int] = []
+
+    def late(asked: Session, name: str) -> str:
+        if not taken:
+            rows = street.shop.sql("SELECT nextval('orders_id_seq') FROM generate_series(1, 5000)")
+            taken.extend(int(row[0]) for row in rows)
+        return quoted(asked, name)
+
+    monkeypatch.setattr(freezing, "quoted", late)
+    street.take_back()
+
+    assert taken
+    [(given,)] = street.restored("SELECT nextval('orders_id_seq')")
+    assert int(str(given)) > max(taken)
