@@ -6,18 +6,13 @@ would be done twice, for the script is first run on a clone.
 
 import hashlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-
-from postgast import PgQueryError, split
 
 from recovery.errors import Refused
 from recovery.fix_statements import losses_of, obstacles_of
-from recovery.migration_sql import Unreadable, read_statements
+from recovery.migration_sql import Unreadable, cut, read_statements
 
 LARGEST = 128 * 1024  # bytes; Prefect keeps the script as a parameter of the run
-_BLANK = re.compile(r"(?:[\s;]|--[^\n]*)*")
-_EDGE = re.compile(r"/\*|\*/")
 _PSQL = re.compile(r"^\s*(\\[A-Za-z!?][^\n]{0,40})", re.MULTILINE)
 _ATOMIC = re.compile(r"\bbegin\s+atomic\b", re.IGNORECASE)
 _FROM_STDIN = re.compile(r"\bcopy\b[^;]*\bfrom\s+stdin\b", re.IGNORECASE)
@@ -65,7 +60,7 @@ def read_script(text: str) -> Script:
         raise Refused("the script has a NUL in it, which no SQL has: save it as text")
     wrong: list[str] = []
     steps: list[Step] = []
-    for number, (line, part) in enumerate(_parts(text), 1):
+    for number, (line, part) in enumerate(_cut(text), 1):
         try:
             statements = read_statements(part)
             obstacles = [each for statement in statements for each in obstacles_of(statement)]
@@ -85,46 +80,12 @@ def read_script(text: str) -> Script:
     return Script(hashlib.sha256(text.encode()).hexdigest(), tuple(steps))
 
 
-def _parts(text: str) -> Iterator[tuple[int, str]]:
-    """The statements as they stand, each with the line on which its first word is.
-
-    Raises Refused where something lies between them: the scanner leaves out what has no word of SQL in it.
-    """
-    at = 0
-    for part in [*_split(text), ""]:
-        statement, word = part[_first_word(part, 0) :], _first_word(text, at)
-        line = text.count("\n", 0, word) + 1
-        if not text.startswith(statement, word) or (not statement and word < len(text)):
-            raise Refused(f"the script {_hint(text) or f'on line {line} has words that are no SQL: mend it'}")
-        at = word + len(statement)
-        if statement:
-            yield line, statement
-
-
-def _first_word(text: str, at: int) -> int:
-    """Where the first word from `at` on stands, behind blanks, semicolons and comments, which nest."""
-    while True:
-        blank = _BLANK.match(text, at)
-        at = blank.end() if blank else at
-        if not text.startswith("/*", at):
-            return at
-        depth = 0
-        for edge in _EDGE.finditer(text, at):
-            depth += 1 if edge[0] == "/*" else -1
-            at = edge.end()
-            if depth == 0:
-                break
-        else:
-            return len(text)
-
-
-def _split(text: str) -> list[str]:
-    """Cut at the semicolons that end a statement. Raises Refused where the text is no SQL."""
+def _cut(text: str) -> list[tuple[int, str]]:
+    """Raises Refused where the text is no SQL."""
     try:
-        return list(split(text, method="scanner"))
-    except (PgQueryError, UnicodeError) as error:
-        said = f"cannot be read as PostgreSQL's SQL: {' '.join(str(error).split())[:200]}; mend it"
-        raise Refused(f"the script {_hint(text) or said}") from None
+        return list(cut(text))
+    except Unreadable as error:
+        raise Refused(f"the script {_hint(text) or f'{error}; mend it'}") from None
 
 
 def _hint(text: str) -> str | None:

@@ -38,6 +38,7 @@ UNKNOWN = [
     "ALTER TYPE mood ADD VALUE 'x'", "INSERT INTO x VALUES (1) ON CONFLICT (a) DO UPDATE SET a = 1",
     "WITH d AS (DELETE FROM y RETURNING 1) INSERT INTO x SELECT * FROM d", "ALTER TABLE carts ALTER a TYPE bigint",
     "CREATE OR REPLACE VIEW v AS SELECT 1", "CREATE INDEX i ON carts (lower(a))", "not sql", "SELECT 1\0; DROP TABLE a",
+    "GRANT a TO b; words here", "words; GRANT a TO b", "GRANT a TO b;\n\\\\i other.sql",
     "CREATE TEMP TABLE carts () ON COMMIT DROP; UPDATE carts SET a = 1", "SELECT " + "1+" * 40000 + "1",
 ]  # fmt: skip
 
