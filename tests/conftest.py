@@ -15,5 +15,5 @@ class ByServers(LoadScopeScheduling):  # type: ignore[misc]
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByServers:
-    """Share out for `pytest -n 3 --dist loadscope`; marks of `xdist_group` are passed over by pytest 9.2."""
+    """Share out for `pytest -n 2 --dist loadscope`; marks of `xdist_group` are passed over by pytest 9.2."""
     return ByServers(config, log)

@@ -1,5 +1,6 @@
 """A shop whose clients come by PgBouncer, customers who write without a pause, and the restore walked over both."""
 
+import itertools
 import os
 import signal
 import threading
@@ -26,6 +27,7 @@ from tests.integration.way_back import Shop, new_shop
 POOLER = "SHOP_PGBOUNCER_URL"
 CORRUPT = Cause(sentence="orders have the amounts of other customers")
 APPLICATION, SECRET = "shopper", "of-the-shop-alone"
+_names = itertools.count()
 PARTS = ("show", "notify", "wait_until_recovered")
 
 
@@ -39,7 +41,7 @@ class Customers:
     errors: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._over = threading.Event()
+        self._name, self._over = next(_names), threading.Event()
         self._threads = [threading.Thread(target=self._shop, args=(number,)) for number in range(self.count)]
 
     def _shop(self, number: int) -> None:
@@ -53,7 +55,7 @@ class Customers:
             mine = 0
             while not self._over.is_set():
                 mine += 1
-                which, begun = f"{id(self)}-{number}-{mine}", time.monotonic()
+                which, begun = f"{self._name}-{number}-{mine}", time.monotonic()
                 connection.execute("INSERT INTO ledger (who) VALUES (%s)", (which,))
                 self.acknowledged.append((begun, time.monotonic(), which))
                 time.sleep(0.002)
