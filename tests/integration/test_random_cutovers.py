@@ -31,6 +31,7 @@ def _street(archiving: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         yield replace(street, shop=street.shop.with_(restore=restore), restore=restore)
 
 
+@pytest.mark.timeout(1800)
 def test_no_row_is_lost_doubled_or_out_of_place(street: Street) -> None:
     """Thirty cutovers: from before the point all is there, from after it all is in the salvage, and nothing else."""
     walk(street, USUALLY)
