@@ -14,7 +14,7 @@ FEW = 12  # some tests have a quiet service of their own, by its number
 
 
 def quiet_for(items: Sequence[pytest.Item]) -> tuple[str, ...]:
-    """One for each case of test_killed.py, whose whole matrix runs under `make torture` only, and one for the alerts."""
+    """One for each case of test_killed.py, of which `make torture` alone has the whole matrix, and one more."""
     killed = sum("test_killed.py" in item.nodeid for item in items)
     return tuple(f"case{number}" for number in range(max(FEW, killed + 1)))
 
