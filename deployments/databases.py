@@ -84,19 +84,21 @@ def salvage(
 def fix_forward(
     service: ServiceName,
     version: Annotated[str, typer.Argument(help="The release that hurt the database, such as v1.2.0.")],
-    script: Annotated[Path, typer.Option(help="File of the fix, SQL statements; it must hold no secret.")],
     because: Annotated[str, typer.Option(help="What is wrong, in a sentence; the plan and the question say it.")],
+    script: Annotated[Path | None, typer.Option(help="File of the fix, SQL statements without a secret.")] = None,
+    pull: Annotated[int | None, typer.Option(min=1, help="Or the pull request that brings the fix.")] = None,
+    path: Annotated[str | None, typer.Option(help="Which of its files, where it brings several.")] = None,
     rehearse: Rehearse = False,
     number: Number = 1,
     wait: Wait = True,
     as_json: AsJson = False,
 ) -> None:
     """Mend the database by a script: tried on a clone, asked where data is lost, applied once in one transaction."""
-    from deployments.fixing import read_file, start_fix
+    from deployments.fixing import read_fix, start_fix
     from deployments.fixing import rehearse as rehearse_fix
 
     with sentences():
-        text = read_file(script)
+        text = read_fix(service, script, pull, path)
         if rehearse:
             say(rehearse_fix(service, version, text, because), "rehearsed", as_json=as_json)
             return

@@ -9,8 +9,25 @@ from recovery.fix_scripts import LARGEST, read_script
 from recovery.gates import database_of
 from recovery.incidents import Cause, Source
 from recovery.versions import parse_version
+from tasks.git import read_pull_script
+from tasks.github import read_pull
 from tasks.runs import Launched, dated, launch_fix
 from tasks.settings import read_service
+
+
+def read_fix(service: str, file: Path | None, pull: int | None, path: str | None) -> str:
+    """The script from a file, or as a pull request of the service's repository brings it.
+
+    Raises Refused where both or neither are named, or what is named is no script.
+    """
+    if (file is None) == (pull is None):
+        raise Refused("name the fix by one of --script FILE and --pull NUMBER")
+    if pull is None:
+        if file is None or path is not None:
+            raise Refused("--path names a file of a pull request: name that by --pull NUMBER")
+        return read_file(file)
+    entry = read_service(service)
+    return read_pull_script.fn(entry, read_pull.fn(entry, pull), path).text
 
 
 def read_file(path: Path) -> str:

@@ -7,6 +7,8 @@ has a queue and a process of its own: a cycle over many services would keep a re
 
 import asyncio
 import logging
+import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -22,12 +24,13 @@ from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.flow_engine import run_flow
 from prefect.flows import load_flow_from_entrypoint
-from prefect.states import Pending
+from prefect.states import Cancelled, Pending
 
 from tasks.settings import read_settings
 
 POLL_SECONDS = 1.0
 HEARTBEAT_SECONDS = 30
+HUNG_SECONDS = 60.0  # a cycle that runs this long has met something that hangs, and no longer keeps the next one away
 AT_ONCE = 16  # recoveries and monitor cycles; each mostly waits for other systems
 RECOVERIES, WATCHING = "default", "monitor"  # queues of the work pool
 
@@ -42,14 +45,14 @@ class Responder:
         self._pool, self._queue, self._client = pool, queue, client
         self._name = f"ripcord-{queue}"
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="respond")
-        self._taken: set[UUID] = set()
+        self._taken: dict[UUID, float] = {}
         self._entrypoints: dict[UUID, str] = {}
 
     def submit(self, run_id: UUID) -> None:
         """Execute a scheduled run now, unless somebody else has claimed it."""
         if run_id in self._taken:
             return
-        self._taken.add(run_id)
+        self._taken[run_id] = time.monotonic()
         self._threads.submit(self._execute, run_id)
 
     async def poll(self) -> None:
@@ -70,8 +73,11 @@ class Responder:
         due = await client.get_scheduled_flow_runs_for_work_pool(
             self._pool, work_queue_names=[self._queue], scheduled_before=datetime.now(UTC)
         )
-        for response in due:
-            self.submit(response.flow_run.id)
+        await self._take(client, [response.flow_run for response in due])
+
+    async def _take(self, client: PrefectClient, due: Sequence[FlowRun]) -> None:
+        for run in due:
+            self.submit(run.id)
 
     def _execute(self, run_id: UUID) -> None:
         try:
@@ -89,7 +95,7 @@ class Responder:
             # The run's own failures are its states; this is ours, and the sweep of the monitor finds the run.
             log.exception("run %s was left behind", run_id)
         finally:
-            self._taken.discard(run_id)
+            self._taken.pop(run_id, None)
 
     def _entrypoint(self, deployment: UUID) -> str:
         """Where a deployment's flow is; a deployment made anew under its id keeps it: all are dotted paths of ours."""
@@ -106,11 +112,35 @@ class Responder:
         return answer.state if answer.status == SetStateStatus.ACCEPT else None
 
 
+class Watcher(Responder):
+    """Executes the monitor's cycles, one at a time.
+
+    One that is due beside a newer one, or while another runs, is cancelled: left to the worker it would become a
+    process of its own, and after an outage of an hour a hundred at once.
+    """
+
+    async def _take(self, client: PrefectClient, due: Sequence[FlowRun]) -> None:
+        waiting = [run for run in due if run.id not in self._taken]
+        newest = max(
+            waiting,
+            key=lambda run: run.expected_start_time or run.created or datetime.max.replace(tzinfo=UTC),
+            default=None,
+        )
+        for run in waiting:
+            if run is newest and not self._is_busy():
+                self.submit(run.id)
+            else:
+                await client.set_flow_run_state(run.id, Cancelled(message="another cycle looks at the same"))
+
+    def _is_busy(self) -> bool:
+        return any(time.monotonic() - begun < HUNG_SECONDS for begun in list(self._taken.values()))
+
+
 async def watch() -> None:
     """Execute the monitor's runs, for ever."""
     load_flow("flows.monitor.monitor")
     with get_client(sync_client=True) as client:
-        await Responder(read_settings().work_pool, WATCHING, client).poll()
+        await Watcher(read_settings().work_pool, WATCHING, client).poll()
 
 
 @flow(name="warm up", flow_run_name="warm up", persist_result=True)

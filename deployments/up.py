@@ -14,6 +14,7 @@ from tasks.settings import read_catalogue, read_settings
 
 ROOT = Path(__file__).parents[1]
 OVERDUE_SECONDS = 5  # what the warm responder has not taken up by then, the ordinary worker takes
+WORKER_AT_ONCE = 16  # processes of some 150 MB: what was due in an outage must not take all memory of the host
 AGAIN_SECONDS = 2.0  # between a death and the next start
 
 
@@ -74,7 +75,7 @@ def commands() -> dict[str, list[str]]:
     return {
         "worker": [
             *python, "prefect", "worker", "start", "--type", "process", "--pool", pool,
-            f"--prefetch-seconds=-{OVERDUE_SECONDS}",
+            f"--prefetch-seconds=-{OVERDUE_SECONDS}", f"--limit={WORKER_AT_ONCE}",
         ],
         "receiver": [*python, "deployments.cli", "serve"],
         "watcher": [*python, "deployments.cli", "watch"],

@@ -26,6 +26,7 @@ from recovery.watching import STALE, Deed, Judged, follow
 from tasks.artifacts import publish
 from tasks.blindness import note_sight
 from tasks.clock import lateness, read_clock
+from tasks.cycles import drop_backlog
 from tasks.github import write_status
 from tasks.kubernetes import mark_revision, read_watches
 from tasks.notify import notify
@@ -47,9 +48,10 @@ FEW: Any = ThreadPoolTaskRunner(max_workers=4)
 def monitor() -> list[State[str]]:
     """Look at every service once; one service's trouble does not keep the others from being looked after.
 
-    A cycle that comes late, out of a backlog, does nothing: newer ones are due.
+    A cycle that comes late, out of a backlog, only clears that away: newer ones are due.
     """
     if lateness() > STALE:
+        drop_backlog()
         return []
     services = read_catalogue().services
     revive_the_dead()

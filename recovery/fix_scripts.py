@@ -6,6 +6,7 @@ would be done twice, for the script is first run on a clone.
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from recovery.errors import Refused
@@ -46,6 +47,32 @@ class Script:
     def losses(self) -> tuple[str, ...]:
         """What it loses, by its text alone."""
         return tuple(f"line {step.line} {loss}" for step in self.steps for loss in step.losses)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A script as it stands in a pull request, and the commit it was read at."""
+
+    path: str
+    commit: str
+    text: str
+
+
+def choose_script(url: str, touched: Mapping[str, str], path: str | None) -> str:
+    """The one SQL file that a pull request adds or changes, or the one that was named.
+
+    `touched` tells by path how it differs from the base: A, M, D or T. Raises Refused naming what there is.
+    """
+    brought = sorted(each for each, status in touched.items() if status in "AM" and each.endswith(".sql"))
+    if path is not None:
+        if path in touched and touched[path] in "AM":
+            return path
+        raise Refused(f"{url} brings no file {path}: it brings {', '.join(brought) or 'no SQL file'}")
+    if not brought:
+        raise Refused(f"{url} brings no SQL file: name the pull request of the fix, or a file by --script")
+    if len(brought) > 1:
+        raise Refused(f"{url} brings {len(brought)} SQL files: name one by --path: {', '.join(brought)}")
+    return brought[0]
 
 
 def read_script(text: str) -> Script:

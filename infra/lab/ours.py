@@ -15,6 +15,8 @@ from infra.lab.world import POOL, ROOT, World
 
 OVERDUE_SECONDS = 5  # what the warm responder has not taken up by then, the ordinary worker takes
 
+WORKER_AT_ONCE = 16
+
 
 def environment(made: World, port: int) -> dict[str, str]:
     """All that ripcord's processes are told."""
@@ -113,8 +115,9 @@ def watcher(made: World) -> Iterator[Process]:
 
 def worker_of(made: World) -> AbstractContextManager[Process]:
     return worker(
-        made.directory, made.prefect, POOL, made.env, query_seconds=2, prefetch_seconds=-OVERDUE_SECONDS, cwd=ROOT
-    )
+        made.directory, made.prefect, POOL, made.env, query_seconds=2, prefetch_seconds=-OVERDUE_SECONDS,
+        at_once=WORKER_AT_ONCE, cwd=ROOT,
+    )  # fmt: skip
 
 
 def _healthy(url: str) -> bool:

@@ -119,12 +119,13 @@ def worker(
     name: str = "worker",
     query_seconds: float = 1.0,
     prefetch_seconds: int | None = None,
+    at_once: int | None = None,
     cwd: Path | None = None,
 ) -> Iterator[Process]:
     """Run a process worker that has said hello to the server; its log is `<directory>/<name>.log`.
 
-    A negative `prefetch_seconds` makes it take only runs that are overdue by as much. `env` is added to
-    the server's environment.
+    A negative `prefetch_seconds` makes it take only runs that are overdue by as much; it executes `at_once` of them.
+    `env` is added to the server's environment.
 
     Raises LabError when the server does not see it in time.
     """
@@ -132,6 +133,8 @@ def worker(
     argv += ["--pool", pool, "--name", name]
     if prefetch_seconds is not None:
         argv.append(f"--prefetch-seconds={prefetch_seconds}")
+    if at_once is not None:
+        argv.append(f"--limit={at_once}")
     # A worker keeps code in <temporary>/runner_storage, and fails where another user's worker has made that.
     own = {"PREFECT_WORKER_QUERY_SECONDS": str(query_seconds), "TMPDIR": str(_temporary(directory).resolve())}
     environment = _clean_environment() | server.environment | own | dict(env or {})

@@ -5,6 +5,7 @@ from tasks.git.hotfix import prove_hotfix, push_hotfix, read_branch, tag_hotfix
 from tasks.git.proof import check_repository, prove_revert
 from tasks.git.push import push_branch, push_revert, read_pushed, tag_merged
 from tasks.git.ranges import read_range
+from tasks.git.scripts import read_pull_script
 from tasks.git.sync import preview_sync, sync_develop, sync_hotfix
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "push_revert",
     "read_branch",
     "read_history",
+    "read_pull_script",
     "read_pushed",
     "read_range",
     "read_taken_back",

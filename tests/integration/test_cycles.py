@@ -1,0 +1,134 @@
+"""The monitor's cycles on a real Prefect server: one at a time, and a backlog is cleared away; HTTP is the witness."""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+from infra.lab.postgres import Postgres
+from infra.lab.prefect import PrefectServer, prefect_server
+from infra.lab.process import run, wait_until
+from tasks.cycles import drop_backlog
+
+ROOT = Path(__file__).parents[2]
+POOL = "cycles"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A deployment on the monitor's queue, and its runs."""
+
+    api: httpx.Client
+    deployment: str
+
+    def due(self, ago: timedelta) -> str:
+        """A run that was due so long ago; the id."""
+        at = (datetime.now(UTC) - ago).isoformat()
+        body = {"state": {"type": "SCHEDULED", "state_details": {"scheduled_time": at}}}
+        made = self.api.post(f"deployments/{self.deployment}/create_flow_run", json=body)
+        return str(made.raise_for_status().json()["id"])
+
+    def state(self, run_id: str) -> str:
+        """How a run stands."""
+        return str(self.api.get(f"flow_runs/{run_id}").raise_for_status().json()["state_type"])
+
+    def states(self, runs: list[str]) -> Counter[str]:
+        """How they all stand."""
+        return Counter(self.state(each) for each in runs)
+
+
+@pytest.fixture(name="prefect", scope="module")
+def _prefect(tmp_path_factory: pytest.TempPathFactory, database: Postgres) -> Iterator[PrefectServer]:
+    with prefect_server(tmp_path_factory.mktemp("prefect"), database) as server, server.client() as client:
+        client.post("work_pools/", json={"name": POOL, "type": "process"}).raise_for_status()
+        yield server
+
+
+@pytest.fixture(name="schedule")
+def _schedule(prefect: PrefectServer, request: pytest.FixtureRequest) -> Iterator[Schedule]:
+    with prefect.client() as api:
+        flow = api.post("flows/", json={"name": request.node.name}).json()["id"]
+        made = api.post("deployments/", json={
+            "name": "monitor", "flow_id": flow, "entrypoint": "tests.integration.cycle_flow.cycle",
+            "work_pool_name": POOL, "work_queue_name": "monitor",
+        })  # fmt: skip
+        yield Schedule(api, made.raise_for_status().json()["id"])
+
+
+@contextmanager
+def watcher(prefect: PrefectServer, directory: Path, seconds: float, hung: float = 60.0) -> Iterator[Path]:
+    """`ripcord watch` on the pool; the file in which its cycles say that they began."""
+    begun = directory / "cycles"
+    env = os.environ | prefect.environment | {
+        "RIPCORD_WORK_POOL": POOL, "RIPCORD_CATALOGUE": str(ROOT / "deployments" / "services.yaml"),
+        "CYCLES": str(begun), "CYCLE_SECONDS": str(seconds), "PYTHONPATH": str(ROOT),
+    }  # fmt: skip
+    script = "import sys; from deployments import cli, responder; responder.HUNG_SECONDS = float(sys.argv.pop()); "
+    argv = [sys.executable, "-c", f"{script}sys.argv[1:] = ['watch']; cli.main()", str(hung)]
+    with run("watcher", argv, directory=directory, env=env, cwd=ROOT):
+        yield begun
+
+
+def test_of_an_hours_backlog_one_cycle_runs(prefect: PrefectServer, schedule: Schedule, tmp_path: Path) -> None:
+    """The newest of thirty that are due; the others are cancelled and never begin."""
+    runs = [schedule.due(timedelta(seconds=30 * number)) for number in range(1, 31)]
+
+    with watcher(prefect, tmp_path, 0.0) as begun:
+        wait_until(lambda: not schedule.states(runs)["SCHEDULED"], what="the backlog", seconds=90, every=0.5)
+        wait_until(lambda: schedule.state(runs[0]) == "COMPLETED", what="the newest", seconds=60, every=0.5)
+
+    assert schedule.states(runs) == {"COMPLETED": 1, "CANCELLED": 29}
+    assert begun.read_text() == "begun\n"
+
+
+def test_a_cycle_that_is_due_while_another_runs_is_cancelled(
+    prefect: PrefectServer, schedule: Schedule, tmp_path: Path
+) -> None:
+    """The running one comes to its end; the next that is due afterwards runs."""
+    with watcher(prefect, tmp_path, 8.0) as begun:
+        first = schedule.due(timedelta())
+        wait_until(begun.exists, what="the first", seconds=90, every=0.2)
+        second = schedule.due(timedelta())
+        wait_until(lambda: schedule.state(second) == "CANCELLED", what="the second's end", seconds=8, every=0.2)
+        assert schedule.state(first) == "RUNNING"
+        wait_until(lambda: schedule.state(first) == "COMPLETED", what="the first's end", seconds=60, every=0.2)
+        third = schedule.due(timedelta())
+        wait_until(lambda: schedule.state(third) == "COMPLETED", what="the third", seconds=60, every=0.2)
+
+    assert begun.read_text() == "begun\n" * 2
+
+
+def test_a_cycle_that_hangs_keeps_the_next_one_away_for_a_while_only(
+    prefect: PrefectServer, schedule: Schedule, tmp_path: Path
+) -> None:
+    """What hangs on a system that does not answer must not blind us for ever."""
+    with ExitStack() as stack:
+        begun = stack.enter_context(watcher(prefect, tmp_path, 600.0, hung=1.0))
+        schedule.due(timedelta())
+        wait_until(begun.exists, what="the first", seconds=90, every=0.2)
+        wait_until(lambda: schedule.due(timedelta()) and begun.read_text() == "begun\n" * 2, what="another",
+                   seconds=60, every=2)  # fmt: skip
+
+
+def test_a_late_cycle_clears_the_backlog_away(
+    prefect: PrefectServer, schedule: Schedule, request: pytest.FixtureRequest
+) -> None:
+    """The newest that is due stays for whoever takes it up, and so does what is not due yet."""
+    late = [schedule.due(timedelta(seconds=30 * number)) for number in range(1, 9)]
+    future = schedule.due(-timedelta(hours=1))
+    known = {PREFECT_API_URL: prefect.api_url, PREFECT_API_AUTH_STRING: prefect.credential}
+
+    with temporary_settings(known):
+        assert drop_backlog(request.node.name) == 7
+        assert drop_backlog(request.node.name) == 0
+
+    assert schedule.states(late) == {"CANCELLED": 7, "SCHEDULED": 1}
+    assert schedule.states([late[0], future]) == {"SCHEDULED": 2}
