@@ -1,43 +1,58 @@
 """Draw whole histories: how a team comes to its releases, what it does afterwards, and what GitHub lists."""
 
-from collections.abc import Callable
-
-from hypothesis import strategies as st
+from random import Random
 
 from recovery.releases import Release
 from tests.histories.chain import SEEN_AT
 from tests.histories.changes import Changes
 from tests.histories.model import Case, Tree
+from tests.histories.picking import bring, feature, pick, pick_to_develop, pick_to_main, release_picked
 
-STYLES = ("merge", "squash", "rebase", "fast-forward", "octopus", "evil", "foxtrot", "pulls", "bump", "empty", "same")
+STYLES = (
+    "merge", "squash", "rebase", "fast-forward", "octopus", "evil", "foxtrot", "pulls", "bump", "empty", "same",
+    "picked",
+)  # fmt: skip
 
 
-@st.composite
-def cases(draw: Callable[..., object]) -> Case:
-    """One case: releases that were fine, a faulty one, and what came after it."""
+def draw_case(random: Random) -> Case:
+    """One case: releases that were fine, a faulty one, and what came after it.
+
+    Drawn from one number and not choice by choice: hypothesis makes five of six examples from the one before, by
+    copying a choice to where another was, and six times as many histories would be needed to see as much.
+    """
     case = Case()
-    drawn = Changes(draw, case)
+    drawn = Changes(random, case)
+    case.partial = drawn.chance(4)
     if drawn.chance(5):
         case.prefix, case.catalogue = "svc-a/v", {"tag_prefix": "svc-a/v", "paths": ("svc-a/",)}
     case.faulty = f"{case.prefix}1.2.0"
-    _stable(case, drawn)
+    branch = _stable(case, drawn)
     aside = _aside(case, drawn) if drawn.chance(5) else None
     if aside and drawn.chance(3):
-        _merge_aside(case, aside)
+        bring(case, *aside, "Merge the hotfix")
         aside = None
     before = case.nodes[case.main].tree
-    _release(case, drawn, STYLES[drawn.whole(len(STYLES) - 1)])
+    if drawn.chance(6):
+        pick_to_main(case, drawn)
+    case.style = "picked" if branch else STYLES[drawn.whole(len(STYLES) - 1)]
+    _release(case, drawn, case.style, branch)
     case.tags[case.faulty] = (case.main, not drawn.chance(3))
     _list(case, "1.2.0")
+    if drawn.chance(3):
+        _develop(case, drawn)
+    if drawn.chance(6):
+        case.branches["feature/gifts"] = feature(case, drawn, case.tags[f"{case.prefix}1.1.0"][0], "Gifts")[-1]
     for _ in range(drawn.whole(3)):
         _later(case, drawn, before)
     if aside and not drawn.chance(3):
-        _merge_aside(case, aside)
+        bring(case, *aside, "Merge the hotfix")
     if drawn.chance(25):
         case.main = case.nodes[case.main].parents[0]  # released from elsewhere
     _beside(case, drawn)
-    if drawn.chance(3):
-        _develop(case, drawn)
+    if case.develop is not None:
+        if drawn.chance(3):
+            pick_to_develop(case, drawn)
+        case.revert_picked = drawn.chance(6)
     return case
 
 
@@ -46,51 +61,47 @@ def _list(case: Case, number: str, draft: bool = False, prerelease: bool = False
     case.releases.append(Release(len(case.releases) + 1, tag, tag, "", draft, prerelease, SEEN_AT))
 
 
-def _stable(case: Case, drawn: Changes) -> None:
-    """v1.0.0 and v1.1.0; the latter may have been bad itself, known by a trailer or to the catalogue."""
+def _stable(case: Case, drawn: Changes) -> list[int]:
+    """v1.0.0 and v1.1.0; the latter may have been bad itself, known by a trailer or to the catalogue.
+
+    Answers the commits of a feature that was begun meanwhile; one of them may have been picked into v1.1.0.
+    """
     case.main = case.commit(drawn.start(), (), "Begin")
     first = case.nodes[case.main].tree
     case.tags[f"{case.prefix}1.0.0"] = (case.main, True)
     _list(case, "1.0.0")
+    branch = feature(case, drawn, case.main, "Coupons") if drawn.chance(8) else []
     case.on_main(drawn.changed(first), "Work on v1.1.0")
+    if branch:
+        case.branches["feature/coupons"] = branch[-1]
+        case.main = pick(case, branch[0], case.main)
     stable = f"{case.prefix}1.1.0"
     case.tags[stable] = (case.main, not drawn.chance(3))
     _list(case, "1.1.0")
     if drawn.chance(10):
         case.catalogue["quarantine"] = (stable,)
     elif drawn.chance(8):
-        case.on_main(first, f"Revert release {stable}\n\nReverts-Release: {stable} {'1' * 40}")
+        said = f"Revert release {stable}\n\nReverts-Release: {stable} {'1' * 40}"
+        case.main = case.commit(first, (case.main,), said)
+        if drawn.chance(2):  # made on a branch of its own, and picked
+            case.main = pick(case, case.main, case.nodes[case.main].parents[0])
         case.tags[f"{case.prefix}1.1.1"] = (case.main, True)
         _list(case, "1.1.1")
     if drawn.chance(4):
         case.on_main(drawn.changed(case.nodes[case.main].tree), "Work that belongs to the release")
+    return branch
 
 
-def _aside(case: Case, drawn: Changes) -> tuple[int, Tree, Tree]:
-    """A hotfix release made on a branch, from the stable one."""
+def _aside(case: Case, drawn: Changes) -> tuple[int, int]:
+    """A hotfix release made on a branch: where it left the stable one, and its commit."""
     start = case.tags[f"{case.prefix}1.1.0"][0]
-    before = case.nodes[start].tree
-    after = drawn.changed(before)
-    made = case.commit(after, (start,), "Hotfix v1.1.7")
+    made = case.commit(drawn.changed(case.nodes[start].tree), (start,), "Hotfix v1.1.7")
     case.tags[f"{case.prefix}1.1.7"] = (made, True)
     _list(case, "1.1.7")
-    return made, before, after
+    return start, made
 
 
-def _merge_aside(case: Case, aside: tuple[int, Tree, Tree]) -> None:
-    """Bring the hotfix to main; where both changed a thing, the hotfix's is taken."""
-    made, before, after = aside
-    tree = dict(case.nodes[case.main].tree)
-    for number in {*before, *after}:
-        if before.get(number) != after.get(number):
-            if number in after:
-                tree[number] = after[number]
-            else:
-                tree.pop(number, None)
-    case.on_main(tree, "Merge the hotfix", made)
-
-
-def _release(case: Case, drawn: Changes, style: str) -> None:
+def _release(case: Case, drawn: Changes, style: str, branch: list[int]) -> None:
     """Bring the faulty release to main in one of the ways teams have."""
     start, tree = case.main, case.nodes[case.main].tree
     if style == "same":
@@ -113,12 +124,14 @@ def _release(case: Case, drawn: Changes, style: str) -> None:
             branches.append(case.commit(new, (start,), f"Part {number}"))
             tree = new  # as if one were made after the other; their own trees do not matter to a merge's
         case.on_main(tree, "All parts", *branches)
+    elif style == "picked":
+        release_picked(case, drawn, branch or feature(case, drawn, start, "Coupons"))
     elif style == "foxtrot":
-        feature = case.commit(drawn.changed(tree), (start,), "Feature")
+        made = case.commit(drawn.changed(tree), (start,), "Feature")
         work = case.on_main(drawn.changed(tree, ()), "Work on main")
         new = {each: file for each, file in case.nodes[work].tree.items() if each not in tree}
-        case.main = feature
-        case.on_main(case.nodes[feature].tree | new, "Merge main", work)
+        case.main = made
+        case.on_main(case.nodes[made].tree | new, "Merge main", work)
     else:
         _merge(case, drawn, "Merge coupons", evil=style == "evil")
         if style == "bump":
@@ -137,7 +150,7 @@ def _later(case: Case, drawn: Changes, before: Tree) -> None:
     """What came after the release: most of it elsewhere, some in the same files, some of it a person's own revert."""
     tree, faulty = case.nodes[case.main].tree, case.nodes[case.tags[case.faulty][0]].tree
     touched = {each for each in {*before, *faulty} if before.get(each) != faulty.get(each)}
-    what = drawn.whole(11)
+    what = drawn.whole(13)
     if what <= 3:
         case.on_main(drawn.changed(tree, set(tree) - touched), "Work elsewhere")
     elif what <= 4:
@@ -150,6 +163,8 @@ def _later(case: Case, drawn: Changes, before: Tree) -> None:
         case.on_main(new, "Import")
     elif what == 9:
         _merge(case, drawn, "Hotfix")
+    elif what <= 11:
+        pick_to_main(case, drawn)
     else:
         _by_hand(case, drawn, before, touched)
 

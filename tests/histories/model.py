@@ -92,11 +92,15 @@ class Case:
     nodes: list[Node] = field(default_factory=list)
     main: int = 0
     develop: int | None = None
+    branches: dict[str, int] = field(default_factory=dict)  # further ones, which nobody deleted
     tags: dict[str, tuple[int, bool]] = field(default_factory=dict)  # commit, annotated
     releases: list[Release] = field(default_factory=list)
     catalogue: dict[str, object] = field(default_factory=dict)
     prefix: str = "v"
     faulty: str = ""
+    style: str = ""  # how the faulty release came to main
+    revert_picked: bool = False  # a person picks the revert to develop before anything else happens there
+    partial: bool = False  # the Git host sends files when they are asked for, and not with the history
     doubtful: bool = False  # the model knows what is right, but git may well hand it to people
     story: list[str] = field(default_factory=list)
 
@@ -142,9 +146,8 @@ def stream(case: Case) -> bytes:
                 out.append(b'M 160000 %s "%s"\n' % (each.content, path))
             else:
                 out.append(b'M %s inline "%s"\n%s' % (each.mode.encode(), path, _data(each.content)))
-    out.append(b"reset refs/heads/main\nfrom :%d\n" % (case.main + 1))
-    if case.develop is not None:
-        out.append(b"reset refs/heads/develop\nfrom :%d\n" % (case.develop + 1))
+    heads = {"main": case.main, **case.branches} | ({} if case.develop is None else {"develop": case.develop})
+    out += [b"reset refs/heads/%s\nfrom :%d\n" % (name.encode(), node + 1) for name, node in heads.items()]
     for tag, (node_number, annotated) in case.tags.items():
         if annotated:
             out.append(b"tag %s\nfrom :%d\n" % (tag.encode(), node_number + 1))

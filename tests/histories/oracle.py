@@ -54,38 +54,44 @@ def expect(case: Case) -> Expected:
     if case.main == faulty:
         return Expected(Verdict.TREE, "nothing came after", wanted, patch)
     try:
-        tree, plain = merge(base, ours, wanted)
+        tree, mixed, moved = merge(base, ours, wanted)
     except Overlap as overlap:
         return Expected(Verdict.HOTFIX, str(overlap))
-    certain = plain and not case.doubtful
+    certain = not (mixed or moved or case.doubtful)
     return Expected(Verdict.TREE if certain else Verdict.TREE_OR_HOTFIX, "merged", tree, patch)
 
 
 def next_release(case: Case) -> tuple[Tree, bool]:
-    """What the next release must hold: main and develop together, as if nothing had been taken out. Raises Overlap."""
+    """What the next release must hold: main and develop together, as if nothing had been taken out. Raises Overlap.
+
+    The second is false where git has an excuse to hand it to people.
+    """
     assert case.develop is not None
     base = case.nodes[case.tags[case.faulty][0]].tree
-    return merge(base, case.nodes[case.main].tree, case.nodes[case.develop].tree)
+    tree, _, moved = merge(base, case.nodes[case.main].tree, case.nodes[case.develop].tree)
+    return tree, not moved
 
 
-def merge(base: Tree, ours: Tree, theirs: Tree) -> tuple[Tree, bool]:
-    """Merge thing by thing; also whether git has no excuse to hand it to people. Raises Overlap."""
-    merged, plain = Tree(), True
+def merge(base: Tree, ours: Tree, theirs: Tree) -> tuple[Tree, bool, bool]:
+    """Merge thing by thing; also whether a file has the same from both and more from each, and whether something
+    that git merges as a whole was moved. Raises Overlap.
+    """
+    merged, any_mixed, any_moved = Tree(), False, False
     for each in sorted({*base, *ours, *theirs}):
         before, mine, other = base.get(each), ours.get(each), theirs.get(each)
         if before and mine and other:
-            merged[each], sure = _file(before, mine, other)
-            plain = plain and sure
+            merged[each], mixed, moved = _file(before, mine, other)
+            any_mixed, any_moved = any_mixed or mixed, any_moved or moved
         elif mine in (before, other) or other == before:
             chosen = other if mine == before else mine
             if chosen:
                 merged[each] = chosen
         else:
             raise Overlap(f"{before or mine} was changed here and removed there")
-    return merged, plain
+    return merged, any_mixed, any_moved
 
 
-def _file(before: File, mine: File, other: File) -> tuple[File, bool]:
+def _file(before: File, mine: File, other: File) -> tuple[File, bool, bool]:
     path = _pick(before.path, mine.path, other.path)
     executable = _pick(before.executable, mine.executable, other.executable)
     if before.kind.slotted:
@@ -99,7 +105,7 @@ def _file(before: File, mine: File, other: File) -> tuple[File, bool]:
     mixed = any(alike) and result not in (mine, other)
     # What is no text is followed by a rename only when nothing else of it changed.
     moved = len({before.path, mine.path, other.path}) > 1 and not before.kind.slotted
-    return result, not mixed and not moved
+    return result, mixed, moved
 
 
 def _pick(before: T, mine: T, other: T) -> T:

@@ -49,14 +49,14 @@ class Remote:
         """Where it lies."""
         return self.root / f"{self.repository}.git"
 
-    def make(self) -> "Remote":
-        """Create it as a Git host keeps it: partial clones are served, and whole objects are checked."""
+    def make(self, *, partial: bool = True) -> "Remote":
+        """Create it as a Git host keeps it: partial clones are served, if it can, and whole objects are checked."""
         self.path.mkdir(parents=True)
         git(self.path, "init", "--quiet", "--bare", "--initial-branch=main")
         config = self.path / "config"
         config.write_text(
-            config.read_text() + "[uploadpack]\n\tallowFilter = true\n\tallowAnySHA1InWant = true\n"
-            "[receive]\n\tfsckObjects = true\n[gc]\n\tauto = 0\n"
+            config.read_text() + f"[uploadpack]\n\tallowFilter = {str(partial).lower()}\n"
+            "\tallowAnySHA1InWant = true\n[receive]\n\tfsckObjects = true\n\tautogc = false\n[gc]\n\tauto = 0\n"
         )
         return self
 
@@ -81,5 +81,5 @@ class Remote:
 
     def clone(self, directory: Path) -> Path:
         """A fresh clone, as anybody makes it, without files: histories hold names that a disk may not take."""
-        git(self.root, "clone", "--quiet", "--no-checkout", f"file://{self.path}", str(directory))
+        git(self.root, "clone", "--quiet", "--no-checkout", str(self.path), str(directory))
         return directory

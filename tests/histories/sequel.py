@@ -6,7 +6,7 @@ from recovery.catalog import Service
 from tasks.git import sync_develop
 from tests.histories.chain import End
 from tests.histories.model import Case, files
-from tests.histories.oracle import Overlap, next_release
+from tests.histories.oracle import Overlap, expect, merge, next_release
 from tests.histories.remote import Remote, attempt, git
 
 
@@ -17,6 +17,10 @@ def check_next_release(remote: Remote, case: Case, service: Service, end: End, d
     """
     assert end.plan
     assert end.pushed
+    seen = remote.clone(directory)
+    git(seen, "config", "core.protectNTFS", "false")
+    if case.revert_picked:
+        pick_revert(case, seen, end.pushed.commit)
     before = remote.refs()
     synced = sync_develop.fn(service, end.plan, end.pushed)
     if synced.develop is None:
@@ -28,8 +32,7 @@ def check_next_release(remote: Remote, case: Case, service: Service, end: End, d
         plain = False
     if not plain:
         return "next release needs people"
-    seen = remote.clone(directory)
-    git(seen, "config", "core.protectNTFS", "false")
+    git(seen, "fetch", "--quiet", "origin")
     git(seen, "checkout", "--quiet", "--detach", "origin/develop")
     steps = [f"origin/reland/{end.plan.faulty_tag}"] if synced.reland else []
     for other in steps:
@@ -42,6 +45,22 @@ def check_next_release(remote: Remote, case: Case, service: Service, end: End, d
     git(seen, "push", "--quiet", "origin", "HEAD:refs/heads/next")
     assert remote.files("refs/heads/next") == files(due), f"{synced.said} {case.story}"
     return "next release lacks nothing"
+
+
+def pick_revert(case: Case, seen: Path, commit: str) -> None:
+    """A person picks the revert to develop, where that goes without a conflict; the model does the same."""
+    assert case.develop is not None
+    expected = expect(case).tree
+    assert expected is not None
+    git(seen, "checkout", "--quiet", "--detach", "origin/develop")
+    try:
+        tree, _, moved = merge(case.nodes[case.main].tree, case.nodes[case.develop].tree, expected)
+    except Overlap:
+        return
+    if moved or case.doubtful or attempt(seen, "cherry-pick", "-x", commit).returncode != 0:
+        return
+    case.develop = case.commit(tree, (case.develop,), "The revert, picked")
+    git(seen, "push", "--quiet", "origin", "HEAD:refs/heads/develop")
 
 
 def _branch(refs: str, name: str) -> str | None:
