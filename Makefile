@@ -23,7 +23,7 @@ test: setup
 	$(PYTHON) -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not torture" --durations=15
 
 torture: setup
-	RIPCORD_TORTURE=1 $(PYTHON) -m pytest -m torture tests
+	RIPCORD_TORTURE=1 $(PYTHON) -m pytest -m torture $(or $(ARGS),tests)
 
 bench: setup
 	$(PYTHON) -m infra.bench $(ARGS)
