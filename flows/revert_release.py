@@ -15,7 +15,7 @@ from recovery.reverts import Pushed, RevertPlan, Shipped, plan_revert
 from recovery.shown import show_proof, show_revert
 from recovery.versions import parse_version
 from recovery.ways import Way, choose_way
-from recovery.wording import publication_of, revert_words
+from recovery.wording import publication_of, renewed_words, revert_words
 from tasks.artifacts import show
 from tasks.fence import one_at_a_time
 from tasks.git import (
@@ -28,6 +28,7 @@ from tasks.git import (
     tag_merged,
 )
 from tasks.github import (
+    comment_on,
     open_pull,
     publish_release,
     read_deployed,
@@ -39,6 +40,8 @@ from tasks.github import (
 from tasks.kubernetes import mark_patch
 from tasks.runs import dated, launch_hotfix
 from tasks.settings import can_sign, read_service
+
+MADE_ANEW = 5  # times that main may leave our branch behind before a person is asked to freeze it
 
 
 @flow(name="revert_release", flow_run_name="revert {service} {version}", persist_result=True)
@@ -91,8 +94,16 @@ def revert_release(
 
 
 def merge_by_pull_request(service: Service, plan: RevertPlan) -> Pushed:
-    """Bring the same commit to a main that takes no push, and tag the commit by which it came."""
-    proposal = push_branch(plan)
-    pull = open_pull(proposal)
-    merged = wait_and_merge(service, pull, *revert_words(plan))
+    """Bring the same commit to a main that takes no push, and tag the commit by which it came.
+
+    Where main asks for a head that is up to date and moved on meanwhile, the commit is made anew on top of it.
+    """
+    for time in range(MADE_ANEW + 1):
+        proposal = push_branch(plan, time)
+        pull = open_pull(proposal)
+        if time:
+            comment_on(pull, renewed_words(plan, proposal), proposal.commit)
+        merged = wait_and_merge(service, pull, *revert_words(plan), renewable=time < MADE_ANEW)
+        if merged.merged_as:
+            break
     return tag_merged(plan, str(merged.merged_as))

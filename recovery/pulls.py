@@ -23,6 +23,7 @@ class Proposal:
     title: str
     body: str
     draft: bool = False
+    commit: str = ""  # what the head was when it was proposed; empty: whatever it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +79,17 @@ class Checks:
     outcomes: dict[str, str] = field(default_factory=dict)
     approvals: int = 0
     objections: tuple[str, ...] = ()  # who asked for changes and has not taken it back
+    behind: bool = False  # the base asks for a head that is up to date, and has commits that the head lacks
 
 
 class Readiness(StrEnum):
-    """`waiting` can pass by itself or by a person's review; `blocked` does not pass without a person."""
+    """`waiting` can pass by itself or by a person's review; `behind` passes when the head is made anew on the base as
+    it is by now; `blocked` does not pass without a person.
+    """
 
     READY = "ready"
     WAITING = "waiting"
+    BEHIND = "behind"
     BLOCKED = "blocked"
 
 
@@ -103,6 +108,10 @@ def judge_checks(pull: PullRequest, checks: Checks, protection: Protection) -> S
     blocked = _obstacle(pull, checks, protection)
     if blocked:
         return Standing(Readiness.BLOCKED, blocked)
+    if checks.behind:  # before the checks: those of a head that is left behind are asked for once more
+        return Standing(
+            Readiness.BEHIND, f"{pull.url} does not contain the newest {pull.base}: press 'Update branch' there"
+        )
     missing = _missing(pull, checks, protection)
     if missing:
         return Standing(Readiness.WAITING, missing)
@@ -156,8 +165,6 @@ def _missing(pull: PullRequest, checks: Checks, protection: Protection) -> str:
     if pending:
         said = ", ".join(f"{name} ({checks.outcomes.get(name, 'not started')})" for name in pending)
         return f"waiting for {said}, which {pull.base} asks for: see {pull.url}"
-    if checks.state == "behind":
-        return f"{pull.url} does not contain the newest {pull.base}: press 'Update branch' there"
     if checks.objections:
         return f"{', '.join(checks.objections)} asked for changes: answer them on {pull.url}"
     if checks.state not in _MERGEABLE:

@@ -56,7 +56,7 @@ def release_notes(plan: RevertPlan, pushed: Pushed, proof: Proof) -> str:
     return "\n\n".join(part.strip() for part in parts if part)
 
 
-def propose_revert(plan: RevertPlan, preview: Preview) -> Proposal:
+def propose_revert(plan: RevertPlan, preview: Preview, commit: str) -> Proposal:
     """The pull request that carries the revert commit to a protected `main`."""
     body = "\n\n".join(
         [
@@ -67,7 +67,15 @@ def propose_revert(plan: RevertPlan, preview: Preview) -> Proposal:
             f"It is merged as soon as its required checks are green, and tagged {plan.patch_tag}.",
         ]
     )
-    return Proposal(plan.repository, plan.branch, plan.main, plan.title, body)
+    return Proposal(plan.repository, plan.branch, plan.main, plan.title, body, commit=commit)
+
+
+def renewed_words(plan: RevertPlan, proposal: Proposal) -> str:
+    """What is said on a pull request whose one commit was made anew."""
+    return (
+        f"{plan.main} moved on and asks for branches that are up to date: the same revert was made anew on top of it, "
+        f"as {proposal.commit}."
+    )
 
 
 def revert_words(plan: RevertPlan) -> tuple[str, str]:

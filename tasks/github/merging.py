@@ -2,6 +2,7 @@
 
 import time
 from datetime import timedelta
+from urllib.parse import quote
 
 from github import GithubException
 from github.PullRequest import PullRequest as Vendor
@@ -10,7 +11,7 @@ from prefect import get_run_logger, task
 
 from recovery.catalog import Service
 from recovery.errors import Incomplete, Refused
-from recovery.pulls import Checks, PullRequest, Readiness, choose_method, judge_checks, worst_outcome
+from recovery.pulls import Checks, Protection, PullRequest, Readiness, choose_method, judge_checks, worst_outcome
 from tasks.github.client import open_repository, readable, settled, wait_a_little, words
 from tasks.github.protections import allowed_methods, protection_of
 from tasks.github.pulls import pull_of
@@ -21,9 +22,18 @@ _VERDICTS = {"APPROVED", "CHANGES_REQUESTED", "DISMISSED"}
 
 @task(name="merge pull request", task_run_name="wait for #{pull.number} and merge it", **PATIENTLY)
 def wait_and_merge(
-    service: Service, pull: PullRequest, title: str, message: str, timeout: timedelta | None = None
+    service: Service,
+    pull: PullRequest,
+    title: str,
+    message: str,
+    timeout: timedelta | None = None,
+    *,
+    renewable: bool = False,
 ) -> PullRequest:
     """Merge a pull request as soon as its branch's protection allows, in the best way that is allowed.
+
+    A `renewable` one, whose head can be made anew, comes back unmerged where its base asks for a head that is up to
+    date and has left it behind.
 
     What is merged is the head that was given: raises Refused when it moved. Raises Incomplete, with the link and
     the way out, when only a person can go on, or when nothing came of waiting; by default as long as a rollout may.
@@ -42,9 +52,12 @@ def wait_and_merge(
                 get_run_logger().info(f"skipped: {pull.url} is merged already, as {now.merged_as}")
                 return now
             _same_head(pull, now)
-            standing = judge_checks(now, _checks(repository, found, reviews=protection.reviews > 0), protection)
+            standing = judge_checks(now, _checks(repository, found, protection), protection)
             if standing.verdict is Readiness.BLOCKED:
                 raise Incomplete(standing.reason, done=done)
+            if standing.verdict is Readiness.BEHIND and renewable:
+                get_run_logger().info(f"{pull.base} moved on: {pull.head} is made anew")
+                return now
             reason = standing.reason
             if standing.verdict is Readiness.READY:
                 reason = _merge(repository, found, now, method, title, message)
@@ -98,7 +111,7 @@ def _read_back(repository: Repository, pull: PullRequest, method: str, done: tup
     raise Incomplete(f"GitHub took the merge of {pull.url} and does not show it: look there", done=done)
 
 
-def _checks(repository: Repository, found: Vendor, *, reviews: bool) -> Checks:
+def _checks(repository: Repository, found: Vendor, protection: Protection) -> Checks:
     commit = f"/commits/{found.head.sha}"
     outcomes: dict[str, str] = {}
     runs = readable(repository, f"{commit}/check-runs", per_page=100) or {}
@@ -109,7 +122,7 @@ def _checks(repository: Repository, found: Vendor, *, reviews: bool) -> Checks:
     for each in statuses.get("statuses", ()):
         outcomes[each["context"]] = worst_outcome(outcomes.get(each["context"]), each["state"])
     last: dict[str, str] = {}
-    if reviews or found.mergeable_state == "blocked":
+    if protection.reviews or found.mergeable_state == "blocked":
         said = readable(repository, f"/pulls/{found.number}/reviews", per_page=100) or ()
         last = {
             (each["user"] or {}).get("login", "ghost"): each["state"] for each in said if each["state"] in _VERDICTS
@@ -120,4 +133,13 @@ def _checks(repository: Repository, found: Vendor, *, reviews: bool) -> Checks:
         outcomes=outcomes,
         approvals=list(last.values()).count("APPROVED"),
         objections=tuple(sorted(who for who, state in last.items() if state == "CHANGES_REQUESTED")),
+        behind=_behind(repository, found, protection),
     )
+
+
+def _behind(repository: Repository, found: Vendor, protection: Protection) -> bool:
+    """Answer whether the head must be brought up to date; as long as a check is missing GitHub says "blocked" alone."""
+    if not (protection.strict and found.mergeable_state == "blocked"):
+        return bool(found.mergeable_state == "behind")
+    compared = readable(repository, f"/compare/{quote(found.base.ref)}...{found.head.sha}", per_page=1) or {}
+    return int(compared.get("behind_by", 0)) > 0

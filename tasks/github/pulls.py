@@ -1,7 +1,6 @@
 """Pull requests: open one and no twin, comment on it once, take it out of draft, close it."""
 
 from collections.abc import Callable
-from typing import TypeVar
 
 from github import GithubException, UnknownObjectException
 from github.PullRequest import PullRequest as Vendor
@@ -10,29 +9,29 @@ from prefect import get_run_logger, task
 
 from recovery.errors import Incomplete, Refused
 from recovery.pulls import Proposal, PullRequest
-from tasks.github.client import open_repository, settled, words
+from tasks.github.client import open_repository, settled, wait_a_little, words
 from tasks.retry import PATIENTLY, spoken
 
-T = TypeVar("T")
+LOOKS = 5  # that GitHub may take to show a head that was pushed
 
 
 @task(name="open pull request", task_run_name="open a pull request of {proposal.head}", **PATIENTLY)
 def open_pull(proposal: Proposal) -> PullRequest:
     """Open a pull request, unless an open one of these branches is there, or one that was merged with this head.
 
-    Raises Refused when a branch is missing or brings nothing.
+    Raises Refused when a branch is missing, brings nothing, or is not at the commit that was proposed.
     """
     with open_repository(proposal.repository) as repository:
         found = _standing(repository, proposal)
         if found is not None:
             get_run_logger().info(f"skipped: {found.html_url} is there already")
-            return pull_of(repository, found)
+            return _as_proposed(repository, proposal, pull_of(repository, found))
         try:
             made = settled(lambda: _create(repository, proposal), lambda: _standing(repository, proposal))
         except GithubException as error:
             raise _not_opened(repository, proposal, error) from error
         get_run_logger().info(f"opened {made.html_url}")
-        return pull_of(repository, made)
+        return _as_proposed(repository, proposal, pull_of(repository, made))
 
 
 @task(name="comment", task_run_name="comment on #{pull.number}", **PATIENTLY)
@@ -103,6 +102,19 @@ def _standing(repository: Repository, proposal: Proposal) -> Vendor | None:
     tip = _tip(repository, proposal.head) if found else None
     merged = [each for each in found if each.merged_at and tip in (None, each.head.sha)]
     return max(merged, key=lambda each: each.number, default=None)
+
+
+def _as_proposed(repository: Repository, proposal: Proposal, seen: PullRequest) -> PullRequest:
+    """The request with the head that was proposed, which GitHub may show a moment after the push."""
+    for _ in range(LOOKS):
+        if seen.merged_as or not seen.open or proposal.commit in ("", seen.sha):
+            return seen
+        wait_a_little()
+        seen = pull_of(repository, repository.get_pull(seen.number))
+    raise Refused(
+        f"{seen.head} of {seen.url} is at {seen.sha[:12]} and not at {proposal.commit[:12]}, which was proved: "
+        "look who pushed to it, then plan again"
+    )
 
 
 def _tip(repository: Repository, branch: str) -> str | None:

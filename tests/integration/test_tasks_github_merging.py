@@ -153,6 +153,21 @@ def test_a_branch_that_is_behind_is_told_after_the_wait(shop: Shop) -> None:
         wait_and_merge.fn(shop.service, pull, "t", "m", SHORT)
 
 
+def test_one_that_can_be_made_anew_comes_back_when_it_is_behind(shop: Shop) -> None:
+    """At once, although a check is missing: it is asked for again of the new head."""
+    shop.host.protect(shop.name, "main", ("build",), strict=True, ruleset=True)
+    shop.branch(BRANCH)
+    pull = open_pull.fn(shop.proposal())
+    shop.host.unprotect(shop.name, "main")
+    git("checkout", "--quiet", "main", at=shop.clone)
+    commit(shop.clone, "later")
+    shop.push("main")
+    shop.host.protect(shop.name, "main", ("build",), strict=True, ruleset=True)
+
+    assert wait_and_merge.fn(shop.service, pull, "t", "m", renewable=True) == pull
+    assert shop.calls("PUT", f"{shop.name}/pulls/{pull.number}/merge") == []
+
+
 def test_a_head_that_moved_is_refused_and_named(shop: Shop) -> None:
     """What nobody proved is not merged."""
     shop.branch(BRANCH)

@@ -66,7 +66,6 @@ def test_what_only_a_person_can_mend_is_blocked(
         (Checks(True, "blocked"), r"waiting for build \(not started\), test \(not started\), which main asks for"),
         (Checks(True, "blocked", {"build": "success", "test": "in_progress"}), r"waiting for test \(in_progress\)"),
         (Checks(True, "clean", {"build": "success", "test": "queued"}), r"waiting for test \(queued\)"),
-        (Checks(True, "behind", {"build": "success", "test": "skipped"}), "press 'Update branch'"),
         (Checks(True, "blocked", {"build": "success", "test": "neutral"}), "has 0 of 1 approvals: review it"),
         (Checks(True, "blocked", {"build": "success", "test": "success"}, 1, ("mina",)), "mina asked for changes"),
         (Checks(True, "blocked", {"build": "success", "test": "success"}, 1), "does not say over its API why"),
@@ -79,6 +78,28 @@ def test_what_is_still_to_come_is_waited_for(checks: Checks, way_out: str) -> No
     assert standing.verdict is Readiness.WAITING
     assert PULL.url in standing.reason
     assert re.search(way_out, standing.reason)
+
+
+@pytest.mark.parametrize("outcomes", [{"build": "success", "test": "success"}, {"build": "in_progress"}, {}])
+def test_a_head_that_its_base_left_behind_is_told_before_its_checks(outcomes: dict[str, str]) -> None:
+    """They are asked for again of the head that is up to date."""
+    standing = judge_checks(PULL, Checks(True, "blocked", outcomes, behind=True), GUARDED)
+
+    assert standing.verdict is Readiness.BEHIND
+    assert standing.reason == f"{PULL.url} does not contain the newest main: press 'Update branch' there"
+
+
+@pytest.mark.parametrize(
+    ("checks", "verdict"),
+    [
+        (Checks(True, "blocked", {"build": "failure"}, behind=True), Readiness.BLOCKED),
+        (Checks(False, "dirty", behind=True), Readiness.BLOCKED),
+        (Checks(None, "behind", behind=True), Readiness.BEHIND),
+    ],
+)
+def test_what_only_a_person_can_mend_outranks_being_behind(checks: Checks, verdict: Readiness) -> None:
+    """A red check or a conflict does not go away with a newer main."""
+    assert judge_checks(PULL, checks, GUARDED).verdict is verdict
 
 
 def test_checks_that_the_token_may_not_see_are_left_to_github() -> None:
