@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.logging import disable_run_logger
 
 from infra.lab.githost import GitHost
 from recovery.errors import Refused
@@ -19,46 +18,13 @@ from tasks.git.plumbing import Repository as Ephemeral
 from tasks.git.sync import preview_sync, sync_develop
 from tests.integration.plain_git import PERSON, git, try_git
 from tests.integration.releasing import Repository, service, text
-
-PROTECTED = """#!/bin/sh
-[ "$1" = refs/heads/develop ] || exit 0
-echo "error: GH006: Protected branch update failed for refs/heads/develop." >&2
-echo "error: Changes must be made through a pull request." >&2
-exit 1
-"""
+from tests.integration.syncing import PROTECTED, assert_nothing_is_missing, coupon_shop, hook, rivals, synced
 
 
 @pytest.fixture(name="shop")
 def _shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
-    """A shop whose v1.2.0 added coupons and changed how one pays."""
-    monkeypatch.setenv("RIPCORD_GITHUB_GIT_URL", f"file://{tmp_path}")
-    shop = Repository(tmp_path)
-    shop.write(
-        "develop", {"coupons": text(rate="10", limit="3"), "checkout": text(pay="coupon", ship="post", tax="19")}
-    )
-    with disable_run_logger():
+    with coupon_shop(tmp_path, monkeypatch) as shop:
         yield shop
-
-
-def synced(shop: Repository, *, merge: bool = False) -> tuple[Synced, Pushed]:
-    """Take v1.2.0 out of main, then synchronise."""
-    pushed = shop.revert(merge=merge)
-    assert pushed is not None
-    return sync_develop.fn(service(), shop.plan(), pushed), pushed
-
-
-def hook(shop: Repository, script: str) -> Path:
-    """Have the Git host decide over every ref."""
-    path = shop.bare / "hooks" / "update"
-    path.write_text(script)
-    path.chmod(0o755)
-    return path
-
-
-def assert_nothing_is_missing(shop: Repository, whole: str | None) -> None:
-    """The next release with the re-land is what it would have been had nothing been reverted."""
-    assert whole is not None
-    assert shop.next_release(reland=True) == whole
 
 
 def test_develop_without_work_of_its_own_is_fast_forwarded(shop: Repository) -> None:
@@ -311,21 +277,6 @@ def test_killed_before_the_push_it_makes_the_same_objects_again(
     shutil.copytree(kept, shop.bare)
     assert sync_develop.fn(service(), plan, pushed) == done
     assert shop.refs() == after
-
-
-def rivals(shop: Repository, monkeypatch: pytest.MonkeyPatch, most: int) -> list[str]:
-    """Have the team push to develop just before we do, so many times."""
-    made: list[str] = []
-    offer = syncing._offer
-
-    def late(bare: Ephemeral, branches: Mapping[str, tuple[str, str]]) -> Any:
-        if len(made) < most:
-            made.append(shop.write("develop", {f"rival{len(made)}": "x\n"}))
-            shop.push("develop")
-        return offer(bare, branches)
-
-    monkeypatch.setattr(syncing, "_offer", late)
-    return made
 
 
 def test_develop_that_moves_while_we_push_is_not_overwritten(shop: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
