@@ -3,7 +3,8 @@
 from tasks.git.history import preview_revert, read_history, read_taken_back
 from tasks.git.hotfix import prove_hotfix, push_hotfix, read_branch, tag_hotfix
 from tasks.git.proof import check_repository, prove_revert
-from tasks.git.push import push_branch, push_revert, read_pushed, tag_merged
+from tasks.git.proposing import push_branch
+from tasks.git.push import push_revert, read_pushed, tag_merged
 from tasks.git.ranges import read_range
 from tasks.git.scripts import read_pull_script
 from tasks.git.sync import preview_sync, sync_develop, sync_hotfix

@@ -11,8 +11,11 @@ MOST_BURNED = 20  # names that a repository declines one after the other before 
 _PROTECTED = ("protected branch", "GH006", "GH013", "through a pull request")
 _SIGNATURE = ("verified signature",)
 _WORKFLOWS = ("workflows` permission", "`workflow` scope")
-_FORBIDDEN = ("pre-receive hook declined", "permission", "hook declined")
-_MOVED = ("stale info", "non-fast-forward", "fetch first", "failed to update ref", "cannot lock ref")
+_FORBIDDEN = ("hook declined", "rule violations", "refusing to allow", "ermission")
+_MOVED = (
+    "stale info", "non-fast-forward", "fetch first", "already exists", "failed to update ref", "cannot lock ref",
+    "atomic transaction failed",
+)  # fmt: skip
 _AMBIGUOUS = ("matches more than one",)
 _OLD_SERVER = ("does not support --atomic",)
 
@@ -35,12 +38,19 @@ def push_refs(bare: Repository, plan: RevertPlan, patch: str, *refspecs: str) ->
     if is_burned(told, patch):
         return Lost.BURNED
     if any(sign in told for sign in (*_SIGNATURE, *_WORKFLOWS, *_AMBIGUOUS, *_OLD_SERVER)):
-        raise refusal(bare, plan, plan.main, status, told)
+        raise refusal(bare, plan.main, status, told)
     if any(sign in told for sign in _PROTECTED):
         return Lost.PROTECTED
     if any(sign in told for sign in _MOVED):
         return Lost.MOVED
-    raise refusal(bare, plan, plan.main, status, told)
+    raise refusal(bare, plan.main, status, told)
+
+
+def lost_by(told: str) -> Lost | None:
+    """Why refs were not pushed, none of which has to be: we may not, or they moved; None for anything else."""
+    if any(sign in told for sign in (*_PROTECTED, *_FORBIDDEN)):
+        return Lost.PROTECTED
+    return Lost.MOVED if any(sign in told for sign in _MOVED) else None
 
 
 def is_burned(told: str, tag: str) -> bool:
@@ -60,7 +70,7 @@ def all_burned(url: str, burned: set[str]) -> Refused:
     )
 
 
-def refusal(bare: Repository, plan: RevertPlan, branch: str, status: int, told: str) -> Exception:
+def refusal(bare: Repository, branch: str, status: int, told: str) -> Exception:
     """One of our errors for what the Git host said."""
     said = " ".join(told.split())[-300:]
     ways = {

@@ -11,7 +11,7 @@ from recovery.proposals import FixProposal
 from recovery.reverts import Proof, Pushed, newest, occupied, shortened
 from recovery.versions import next_patch, parse_version
 from tasks.git.branches import entries, make, standing, state_of
-from tasks.git.fates import MOST_BURNED, Lost, all_burned, is_burned
+from tasks.git.fates import MOST_BURNED, Lost, all_burned, is_burned, lost_by
 from tasks.git.plumbing import ALL, Repository, ephemeral, failure
 from tasks.git.ranges import changed, mends_of
 from tasks.git.reading import commits_of, head_of, is_ancestor, tags_of
@@ -19,8 +19,6 @@ from tasks.git.revert import tag_commit
 from tasks.retry import PATIENTLY
 
 TRIES = 5  # that a branch or a tag may come into being between our look and our push
-_FORBIDDEN = ("GH006", "GH013", "hook declined", "Permission", "refusing to allow")
-_THERE_NOW = ("stale info", "already exists", "cannot lock ref", "failed to update ref", "fetch first")
 
 
 @task(name="push hotfix", task_run_name="push {plan.branch}", **PATIENTLY)
@@ -176,12 +174,13 @@ def _push(bare: Repository, ref: str, made: str) -> Lost | None:
         return None
     if is_burned(told, ref.removeprefix("refs/tags/")):
         return Lost.BURNED
-    if any(sign in told for sign in _FORBIDDEN):
+    lost = lost_by(told)
+    if lost is Lost.PROTECTED:
         raise Refused(
             f"{bare.url} does not let us create {ref}: {told[-300:]}; check RIPCORD_GITHUB_TOKEN and the rules"
         )
-    if any(sign in told for sign in _THERE_NOW):
-        return Lost.MOVED
+    if lost:
+        return lost
     raise failure(bare.url, "push", status, told)
 
 

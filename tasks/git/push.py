@@ -1,17 +1,16 @@
-"""Put the revert on `main` and the patch tag on it, in one atomic push, or on a branch for a pull request."""
+"""Put the revert on `main` and the patch tag on it, in one atomic push; tag what a pull request merged."""
 
 from prefect import get_run_logger, task
 
 from recovery.errors import Incomplete, Refused
-from recovery.pulls import Proposal
 from recovery.reverts import Preview, Pushed, RevertPlan, occupied, oldest, shortened
 from recovery.versions import Version, next_patch, parse_version
 from recovery.ways import Decision, Way
-from recovery.wording import propose_revert, revert_message
-from tasks.git.fates import MOST_BURNED, Lost, all_burned, push_refs, refusal
+from recovery.wording import revert_message
+from tasks.git.fates import MOST_BURNED, Lost, all_burned, push_refs
 from tasks.git.laws import preview
-from tasks.git.plumbing import ALL, THERE, Repository, ephemeral, rows
-from tasks.git.reading import REVERTS, answers_to, branch_of, brought_in_by, commits_of, head_of, patches_of, tags_of
+from tasks.git.plumbing import ALL, THERE, Repository, ephemeral
+from tasks.git.reading import REVERTS, answers_to, brought_in_by, commits_of, head_of, patches_of, tags_of
 from tasks.git.revert import attempt, commit_revert, merge_out, tag_commit
 from tasks.retry import PATIENTLY
 
@@ -42,32 +41,6 @@ def push_revert(plan: RevertPlan, decision: Decision) -> Pushed | None:
         get_run_logger().info(f"{lost.value}: starting afresh")
         moved += lost is Lost.MOVED
     raise Refused(f"{plan.main} of {plan.repository} moved {TRIES} times while we pushed: freeze merges and retry")
-
-
-@task(name="push branch", task_run_name="push {plan.branch}", **PATIENTLY)
-def push_branch(plan: RevertPlan, asked: int = 0) -> Proposal:
-    """Put the revert commit on a branch of its own, for a pull request; says what the request proposes.
-
-    A branch that already carries a revert of this main stays as it is, and so does one that was merged meanwhile; one
-    that main has left behind is made anew. Raises Refused where people have put anything on it. `asked` is another
-    number for every time: the same one twice in a run is answered from memory.
-    """
-    with ephemeral(plan.repository, ALL) as bare:
-        head, there = head_of(bare, plan.main), branch_of(bare, plan.branch)
-        seen = preview(bare, plan, head)
-        if answers_to(bare, plan.faulty_tag, plan.faulty_commit, head, REVERTS):
-            return propose_revert(plan, seen, there or "")
-        commit = _commit(bare, plan, seen)
-        if there not in (None, commit):
-            _ours_alone(bare, plan, head, there)
-        if there != commit:
-            lease = f"--force-with-lease=refs/heads/{plan.branch}:{there or ''}"
-            status, out, err = bare.answer(
-                "push", "--porcelain", lease, bare.url, f"+{commit}:refs/heads/{plan.branch}"
-            )
-            if status != 0:
-                raise refusal(bare, plan, plan.branch, status, f"{out}\n{err}")
-        return propose_revert(plan, seen, commit)
 
 
 @task(name="tag merged", task_run_name="tag {merged} with {plan.patch_tag}", **PATIENTLY)
@@ -119,7 +92,7 @@ def look(bare: Repository, plan: RevertPlan, burned: set[str], merged: str | Non
 
 def _push_once(bare: Repository, plan: RevertPlan, burned: set[str]) -> Pushed | Lost:
     head = head_of(bare, plan.main)
-    commit = _commit(bare, plan, preview(bare, plan, head))
+    commit = make_commit(bare, plan, preview(bare, plan, head))
     patch = _free(plan, {*tags_of(bare), *burned})
     tag = _tag(bare, plan, patch, commit)
     lost = push_refs(bare, plan, patch, f"{commit}:refs/heads/{plan.main}", f"{tag}:refs/tags/{patch}")
@@ -145,7 +118,8 @@ def _tag_only(bare: Repository, plan: RevertPlan, commit: str, tags: dict[str, s
     return _pushed(bare, plan, commit, patch, f"tagged {commit[:12]} on {plan.main} {patch}")
 
 
-def _commit(bare: Repository, plan: RevertPlan, seen: Preview) -> str:
+def make_commit(bare: Repository, plan: RevertPlan, seen: Preview) -> str:
+    """The revert commit on the head of main that was seen. Raises Refused where it cannot be made, or not cleanly."""
     if seen.tree is None:
         raise Refused(
             f"{plan.faulty_tag} cannot be taken out of {plan.main} mechanically, later commits touch the same lines "
@@ -157,22 +131,6 @@ def _commit(bare: Repository, plan: RevertPlan, seen: Preview) -> str:
             "revert by hand or prepare a hotfix"
         )
     return commit_revert(bare, plan, seen.head, seen.tree, revert_message(plan, seen))
-
-
-def _ours_alone(bare: Repository, plan: RevertPlan, head: str, there: str) -> None:
-    """Refuse to replace what is not our revert, or has more on it than main merged into it."""
-    own = answers_to(bare, plan.faulty_tag, plan.faulty_commit, there, REVERTS)
-    listed = rows(bare.git("log", "--no-merges", "--format=%H %h %s", f"{head}..{there}"))
-    theirs = [said for commit, _, said in (line.partition(" ") for line in listed) if commit not in own]
-    if not own:
-        raise Refused(
-            f"{plan.repository} has a branch {plan.branch} that is not ours ({there[:12]}): rename it and retry"
-        )
-    if theirs:
-        raise Refused(
-            f"{plan.branch} of {plan.repository} has more on it than our revert ({shortened(theirs, 3)}): "
-            "merge it by hand, or rename it and retry"
-        )
 
 
 def _read_back(bare: Repository, plan: RevertPlan, tag: str) -> Pushed:

@@ -1,7 +1,6 @@
 """Bring develop along after a revert; the next release is tried in memory before anything is pushed."""
 
 from collections.abc import Mapping
-from enum import Enum, auto
 
 from prefect import get_run_logger, task
 
@@ -11,30 +10,13 @@ from recovery.hotfixes import HotfixPlan
 from recovery.reverts import Pushed, RevertPlan
 from recovery.sync_wording import propose_by_hand, propose_merged, propose_reland
 from recovery.syncs import Objection, Reland, Synced, SyncPlan, objection_to, plan_sync, said_of_push
-from tasks.git.plumbing import ALL, Repository, ephemeral, failure
+from tasks.git.fates import Lost, lost_by, refusal
+from tasks.git.plumbing import ALL, Repository, ephemeral
 from tasks.git.reading import answers_to, branch_of, head_of, is_ancestor
 from tasks.git.rehearsal import Made, heed_attributes, rehearse, reland_on
 from tasks.retry import ON_UNAVAILABLE
 
 TRIES = 5  # that develop may move between our fetch and our push
-_FORBIDDEN = (
-    "protected branch",
-    "GH006",
-    "GH013",
-    "rule violations",
-    "hook declined",
-    "refusing to allow",
-    "ermission",
-)
-_MOVED = ("stale info", "non-fast-forward", "fetch first", "atomic", "failed to update ref", "cannot lock ref")
-
-
-class Fate(Enum):
-    """What became of a push."""
-
-    TAKEN = auto()
-    MOVED = auto()
-    FORBIDDEN = auto()
 
 
 @task(name="preview sync", task_run_name="preview the sync of {service.develop}", **ON_UNAVAILABLE)
@@ -131,12 +113,12 @@ def _sync_once(bare: Repository, sync: SyncPlan) -> Synced | None:
     tip = branch_of(bare, sync.relands_on)
     reland = reland_on(bare, sync, tip) if tip else made.reland
     fresh = {sync.relands_on: (reland.commit, "")} if reland and not tip else {}
-    fate, told = _offer(bare, {sync.develop: (made.develop, looked), **fresh})
-    if fate is Fate.TAKEN:
+    lost, told = _offer(bare, {sync.develop: (made.develop, looked), **fresh})
+    if lost is None:
         said = said_of_push(sync, made.how, made.develop, bool(reland), bool(tip), rehearsal.remains)
         _read_back(bare, sync, made, said)
         return _with_reland(sync, said, made.develop, reland)
-    return _ask(bare, sync, made, reland, fresh, told) if fate is Fate.FORBIDDEN else None
+    return _ask(bare, sync, made, reland, fresh, told) if lost is Lost.PROTECTED else None
 
 
 def _with_reland(sync: SyncPlan, said: str, develop: str, reland: Reland | None) -> Synced:
@@ -147,11 +129,11 @@ def _with_reland(sync: SyncPlan, said: str, develop: str, reland: Reland | None)
 
 def _leave(bare: Repository, sync: SyncPlan, develop: str, objection: Objection) -> Synced | None:
     """Leave develop as it is: the patch release waits on a branch for people to merge it."""
-    fate, told = _offer(bare, _waiting(bare, sync, sync.pushed.commit))
-    if fate is Fate.FORBIDDEN:
+    lost, told = _offer(bare, _waiting(bare, sync, sync.pushed.commit))
+    if lost is Lost.PROTECTED:
         raise Refused(f"{sync.develop} is left to people, {objection}; and {bare.url} does not take a branch: {told}")
     said = f"left {sync.develop} to people: {objection}; {sync.waits_on} waits to be merged by hand"
-    return Synced(said, proposals=(propose_by_hand(sync, objection, develop),)) if fate is Fate.TAKEN else None
+    return Synced(said, proposals=(propose_by_hand(sync, objection, develop),)) if lost is None else None
 
 
 def _ask(
@@ -163,8 +145,8 @@ def _ask(
     told: str,
 ) -> Synced | None:
     """Put the finished merge on a branch, since develop takes pull requests only."""
-    fate, _ = _offer(bare, {**_waiting(bare, sync, made.develop), **fresh})
-    if fate is Fate.FORBIDDEN:
+    lost, _ = _offer(bare, {**_waiting(bare, sync, made.develop), **fresh})
+    if lost is Lost.PROTECTED:
         raise Refused(
             f"{bare.url} lets us push neither {sync.develop} nor {sync.waits_on}: {told}; check RIPCORD_GITHUB_TOKEN "
             "and its permissions"
@@ -172,7 +154,7 @@ def _ask(
     said = f"{sync.develop} is protected: {sync.waits_on} waits to be merged, with a merge commit"
     relands = (propose_reland(sync, reland),) if reland else ()
     done = Synced(said, None, reland.commit if reland else None, (propose_merged(sync), *relands))
-    return done if fate is Fate.TAKEN else None
+    return done if lost is None else None
 
 
 def _waiting(bare: Repository, sync: SyncPlan, commit: str) -> dict[str, tuple[str, str]]:
@@ -185,21 +167,23 @@ def _waiting(bare: Repository, sync: SyncPlan, commit: str) -> dict[str, tuple[s
     raise Refused(f"{bare.url} has a branch {sync.waits_on} without {sync.patch} in it: rename it and retry")
 
 
-def _offer(bare: Repository, branches: Mapping[str, tuple[str, str]]) -> tuple[Fate, str]:
-    """Push branches to new commits, all or none, if each still is what it was (empty: not there)."""
+def _offer(bare: Repository, branches: Mapping[str, tuple[str, str]]) -> tuple[Lost | None, str]:
+    """Push branches to new commits, all or none, if each still is what it was (empty: not there).
+
+    Answers None where they were taken, else what stood against it and what the Git host said.
+    """
     if not branches:
-        return Fate.TAKEN, ""
+        return None, ""
     leases = [f"--force-with-lease=refs/heads/{name}:{old}" for name, (_, old) in branches.items()]
     specs = [f"{new}:refs/heads/{name}" for name, (new, _) in branches.items()]
     status, out, err = bare.answer("push", "--atomic", "--porcelain", *leases, bare.url, *specs)
     told = f"{out}\n{err}"  # --porcelain tells each ref's fate on standard output
     if status == 0:
-        return Fate.TAKEN, ""
-    if any(sign in told for sign in _FORBIDDEN):
-        return Fate.FORBIDDEN, " ".join(told.split())[-300:]
-    if any(sign in told for sign in _MOVED):
-        return Fate.MOVED, ""
-    raise failure(bare.url, "push", status, told)
+        return None, ""
+    lost = lost_by(told)
+    if lost is None:
+        raise refusal(bare, next(iter(branches)), status, told)
+    return lost, " ".join(told.split())[-300:]
 
 
 def _read_back(bare: Repository, sync: SyncPlan, made: Made, said: str) -> None:
