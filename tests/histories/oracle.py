@@ -30,6 +30,7 @@ class Expected:
 
 
 T = TypeVar("T")
+NEW = 1_000_000  # above every number that is drawn
 
 
 class Overlap(Exception):
@@ -76,6 +77,7 @@ def merge(base: Tree, ours: Tree, theirs: Tree) -> tuple[Tree, bool, bool]:
     """Merge thing by thing; also whether a file has the same from both and more from each, and whether something
     that git merges as a whole was moved. Raises Overlap.
     """
+    ours, theirs = _as_git_follows(base, ours), _as_git_follows(base, theirs)
     merged, any_mixed, any_moved = Tree(), False, False
     for each in sorted({*base, *ours, *theirs}):
         before, mine, other = base.get(each), ours.get(each), theirs.get(each)
@@ -89,6 +91,18 @@ def merge(base: Tree, ours: Tree, theirs: Tree) -> tuple[Tree, bool, bool]:
         else:
             raise Overlap(f"{before or mine} was changed here and removed there")
     return merged, any_mixed, any_moved
+
+
+def _as_git_follows(base: Tree, tree: Tree) -> Tree:
+    """What is no text, was moved and became another at once, has nothing of it left that git could follow: it is gone,
+    and a new thing is there.
+    """
+    return {number + NEW if _is_another(base.get(number), file) else number: file for number, file in tree.items()}
+
+
+def _is_another(before: File | None, after: File) -> bool:
+    unlike = before is not None and before.path != after.path and before.slots != after.slots
+    return unlike and not after.kind.slotted
 
 
 def _file(before: File, mine: File, other: File) -> tuple[File, bool, bool]:
