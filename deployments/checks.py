@@ -16,6 +16,7 @@ from tasks.github import check_github
 from tasks.kubernetes import check_access
 from tasks.postgres.checking import check_database
 from tasks.prometheus import check_prometheus
+from tasks.rds.checking import check_rds
 from tasks.runs import RESPOND
 from tasks.settings import read_catalogue, read_settings
 
@@ -54,6 +55,7 @@ PER_SERVICE: tuple[tuple[str, Callable[[Service], str]], ...] = (
     ("GitHub", check_github),
     ("Prometheus", check_prometheus),
     ("database", check_database),
+    ("RDS", check_rds),
 )
 
 

@@ -3,6 +3,8 @@
 from recovery.hotfix_wording import ask_for_hotfix
 from recovery.hotfixes import Answer, HotfixBranch, HotfixPlan, object_to
 from recovery.pulls import PullRequest
+from recovery.rds_plans import RdsPlan
+from recovery.rds_wording import ask_for_rds
 from recovery.responses import ResponsePlan
 from recovery.restore_wording import ask_for_restore
 from recovery.restores import RestorePlan
@@ -28,6 +30,15 @@ def agreed(plan: RestorePlan) -> bool:
     title, where = f"{plan.service}: take the database back to {plan.name}?", this_run()
     notify(f"asked/restore/{plan.service}/{plan.name}", title, f"{plan.cause}. Nothing is done yet. Answer at {where}")
     return ask_person(RestoreAnswer, ask_for_restore(plan), f"restore-{plan.name}").restore
+
+
+def agreed_on_rds(plan: RdsPlan) -> bool:
+    """The same of a database that AWS runs."""
+    if not plan.ask:
+        return True
+    title, where = f"{plan.service}: take {plan.names.final} back to {plan.name}?", this_run()
+    notify(f"asked/restore/{plan.service}/{plan.name}", title, f"{plan.cause}. Nothing is done yet. Answer at {where}")
+    return ask_person(RestoreAnswer, ask_for_rds(plan), f"restore-{plan.name}").restore
 
 
 def ask(plan: HotfixPlan, branch: HotfixBranch, pull: PullRequest) -> Answer:

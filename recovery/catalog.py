@@ -4,11 +4,12 @@ import difflib
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from recovery.databases import Database, PgBouncer, Restore, Secret, Smoke
 from recovery.durations import Duration, parse_duration
 from recovery.errors import Refused
+from recovery.rds_catalog import Rds
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 # A path from the repository's root, without what git or a glob could take for something else.
@@ -106,6 +107,7 @@ class Service(_Entry):
     )
     migrations: Migrations = Field(default_factory=Migrations)
     database: Database | None = Field(None, description="Its PostgreSQL, to which a way back is proved; null: none.")
+    rds: Rds | None = Field(None, description="Its PostgreSQL where AWS runs it, instead of `database`; null: none.")
     quarantine: tuple[str, ...] = Field((), description="Release tags that must never be gone back to.")
     tag_prefix: str = Field("v", description="What stands before the semantic version in a release tag.")
     watch: Duration = Field(parse_duration("1h"), description="The monitoring window after a deployment.")
@@ -118,6 +120,12 @@ class Service(_Entry):
         3, ge=1, description="Recoveries in 24 hours after which the next one waits for a person's confirmation."
     )
     settle: Duration = Field(parse_duration("10m"), description="Time a rollout gets until it must have settled.")
+
+    @model_validator(mode="after")
+    def _one_database(self) -> "Service":
+        if self.database is not None and self.rds is not None:
+            raise ValueError("name one of `database` and `rds`: a service is taken back in one way")
+        return self
 
     @property
     def workload(self) -> str:
@@ -181,7 +189,7 @@ def _known_keys(path: list[str]) -> list[str]:
     model: type[BaseModel] = Catalogue
     inside: dict[str, type[BaseModel]] = {"services": Service, "limits": Limits, "probes": Probe, "steps": Step}
     inside |= {"migrations": Migrations, "database": Database, "smoke": Smoke}
-    inside |= {"restore": Restore, "pgbouncer": PgBouncer, "secret": Secret}
+    inside |= {"rds": Rds, "restore": Restore, "pgbouncer": PgBouncer, "secret": Secret}
     for part in path:
         model = inside.get(part, model)
     return list(model.model_fields)

@@ -7,6 +7,7 @@ from recovery.catalog import Service
 from recovery.databases import Database
 from recovery.durations import show_duration
 from recovery.errors import Refused, Unavailable
+from recovery.rds_catalog import Rds
 from recovery.restore_points import Choice, WayBack
 
 STATUS_CONTEXT = "ripcord/gate"
@@ -19,7 +20,9 @@ def database_of(service: Service) -> Database:
     return service.database
 
 
-def judge_unproved(database: Database, error: Refused | Unavailable, takes_back: str | None = None) -> WayBack | None:
+def judge_unproved(
+    database: Database | Rds, error: Refused | Unavailable, takes_back: str | None = None
+) -> WayBack | None:
     """What a failed proof means for the deployment: None, it is refused, unless the catalogue allows it unproved.
 
     A release that only takes another one back is never kept from being deployed: the database may be the very thing

@@ -135,9 +135,7 @@ def judge_proof(then: Then, seen: Seen, uncounted: tuple[str, ...] = ()) -> WayB
         *_same("it stopped at", seen.lsn, then.lsn, "the name may have been used before"),
         *_same("its timeline is", str(seen.timeline), str(then.timeline), "the set is of another history"),
         *_same("its system identifier is", seen.system_id, then.system_id, "the set is of another cluster"),
-        *_counts(then, seen.state, uncounted),
-        *_sequences(then.before, seen.state),
-        *_parts(then, seen.state),
+        *unlike(then.before, then.after, seen.state, uncounted),
         *seen.smoke,
         *([seen.damage] if seen.damage else []),
         *([] if seen.opened else ["it did not take writes after its promotion"]),
@@ -154,15 +152,20 @@ def judge_proof(then: Then, seen: Seen, uncounted: tuple[str, ...] = ()) -> WayB
     return WayBack(True, said, then.name, seen.seconds)
 
 
+def unlike(before: State, after: State, state: State, uncounted: tuple[str, ...] = ()) -> list[str]:
+    """Everything in which a database is not what it was right before or right after its point, in sentences."""
+    return [*_counts(before, after, state, uncounted), *_sequences(before, state), *_parts(before, after, state)]
+
+
 def _same(what: str, seen: str, expected: str, hint: str) -> list[str]:
     return [] if seen == expected else [f"{what} {seen} and not {expected}, {hint}"]
 
 
-def _counts(then: Then, state: State, uncounted: tuple[str, ...]) -> list[str]:
+def _counts(before: State, after: State, state: State, uncounted: tuple[str, ...]) -> list[str]:
     """Rows must be as many as before or after the point, or between: what was written meanwhile is either."""
     wrong = []
-    for table in sorted({*then.before.counts, *then.after.counts, *state.counts} - {*uncounted}):
-        around = [side.counts[table] for side in (then.before, then.after) if table in side.counts]
+    for table in sorted({*before.counts, *after.counts, *state.counts} - {*uncounted}):
+        around = [side.counts[table] for side in (before, after) if table in side.counts]
         seen = state.counts.get(table)
         if seen is None:
             if len(around) == 2:
@@ -186,10 +189,10 @@ def _sequences(before: State, state: State) -> list[str]:
     ]
 
 
-def _parts(then: Then, state: State) -> list[str]:
+def _parts(before: State, after: State, state: State) -> list[str]:
     wrong = []
     for what in ("roles", "extensions", "collations", "schema"):
-        seen, sides = getattr(state, what), (getattr(then.before, what), getattr(then.after, what))
+        seen, sides = getattr(state, what), (getattr(before, what), getattr(after, what))
         if seen not in sides:
             wrong.append(f"{what} are {_listed(seen)} and not {_listed(sides[0])}")
     return wrong

@@ -32,9 +32,10 @@ from tasks.fence import alive_runs
 from tasks.retry import ON_UNAVAILABLE
 
 RESPOND, HOTFIX, RESTORE = "respond/respond", "hotfix/hotfix", "restore_database/restore_database"
-SALVAGE, FIX = "salvage/salvage", "fix_forward/fix_forward"
+SALVAGE, FIX, RESTORE_RDS = "salvage/salvage", "fix_forward/fix_forward", "restore_rds/restore_rds"
 ACTING = (
-    "respond", "undo_rollout", "revert_release", "hotfix", "aftermath", "restore_database", "salvage", "fix_forward",
+    "respond", "undo_rollout", "revert_release", "hotfix", "aftermath", "restore_database", "restore_rds", "salvage",
+    "fix_forward",
 )  # fmt: skip
 MODE = "ripcord_mode"
 
@@ -130,14 +131,14 @@ def launch_hotfix(
 
 
 @task(name="launch restore", task_run_name="launch restore {service} {version}", **ON_UNAVAILABLE)
-def launch_restore(service: str, version: str, because: Cause, number: int = 1) -> Launched:
+def launch_restore(service: str, version: str, because: Cause, number: int = 1, rds: bool = False) -> Launched:
     """Start the run that asks a person whether the database goes back to its point, or find the one that already does.
 
-    A higher number asks again after a no.
+    A higher number asks again after a no; `rds` where AWS runs the database.
     """
     with get_client(sync_client=True) as client:
         key = repeated(f"restore/{service}/{version}", number)
-        return _create(client, RESTORE, service, version, because, key, {})
+        return _create(client, RESTORE_RDS if rds else RESTORE, service, version, because, key, {})
 
 
 @task(name="launch salvage", task_run_name="launch salvage {service} {version}", **ON_UNAVAILABLE)

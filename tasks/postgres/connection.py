@@ -11,6 +11,7 @@ from psycopg.pq import Conninfo, Escaping
 
 from recovery.databases import Database, Restore
 from recovery.errors import Refused, Unavailable
+from recovery.rds_catalog import Reached
 from tasks.settings import read_settings
 
 GRANTS = "see the grants in docs/runbooks/prepare_release.md"
@@ -87,7 +88,7 @@ class Session:
 
 
 @contextmanager
-def session(database: Database, overriding: Mapping[str, str] | None = None) -> Iterator[Session]:
+def session(database: Reached, overriding: Mapping[str, str] | None = None) -> Iterator[Session]:
     """Connect to the database of the catalogue, or to a copy that `overriding` leads to.
 
     Raises Refused when it does not let us in or does not allow it, Unavailable when it does not answer. No message
@@ -126,7 +127,7 @@ def quoted(*parts: str) -> str:
 
 
 @contextmanager
-def _connected(database: Database, keywords: Mapping[str, str], which: str, grants: str = GRANTS) -> Iterator[Session]:
+def _connected(database: Reached, keywords: Mapping[str, str], which: str, grants: str = GRANTS) -> Iterator[Session]:
     settings = {"application_name": "ripcord gate", "connect_timeout": int(read_settings().request_timeout) or 1}
     try:
         with psycopg.connect("", **{**settings, **keywords}, autocommit=True) as connection:  # type: ignore[arg-type]
@@ -166,12 +167,12 @@ def environment(database: Database) -> dict[str, str]:
     return {variable: value for _, variable, value in _options(database) if variable} | {"PGCONNECT_TIMEOUT": "10"}
 
 
-def keywords_of(database: Database) -> dict[str, str]:
+def keywords_of(database: Reached) -> dict[str, str]:
     """The conninfo by its keywords, password included: for a connection, never for a message."""
     return {keyword: value for keyword, _, value in _options(database)}
 
 
-def _options(database: Database) -> list[tuple[str, str, str]]:
+def _options(database: Reached) -> list[tuple[str, str, str]]:
     url = os.environ.get(database.url_variable, "")
     if not url:
         raise Refused(f"{database.url_variable} is not set: it must hold the conninfo of the database")

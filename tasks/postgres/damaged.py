@@ -10,6 +10,7 @@ from prefect import task
 
 from recovery.databases import Database
 from recovery.errors import RecoveryError, Refused, Unavailable
+from recovery.rds_catalog import Reached
 from recovery.restore_points import Then, WayBack
 from recovery.restores import Begun, Damaged, PointSet, Sight
 from recovery.sides import restore_of
@@ -83,7 +84,7 @@ def _read_damaged(database: Database, then: Then) -> Damaged:
         return Damaged(f"{said}: {unavailable}")
     except Refused as refused:
         return Damaged("the damaged server does not let us in", lacking=(str(refused),))
-    counts = _count(database, then.after.counts) if allowed else {}
+    counts = count_rows(database, then.after.counts) if allowed else {}
     said = "kept, for superusers alone" if kept else "it answers" if allowed else "fenced"
     said = f"{said}, on timeline {timeline}"
     return Damaged(said, True, system_id, timeline, standby, allowed, kept, lacking, counts)
@@ -102,23 +103,25 @@ def _lacking(asked: Session, name: str) -> tuple[str, ...]:
     return tuple(wrong)
 
 
-def _count(database: Database, then: Mapping[str, int]) -> dict[str, int | None]:
+def count_rows(
+    database: Reached, then: Mapping[str, int], way: Mapping[str, str] | None = None
+) -> dict[str, int | None]:
     """Rows per table now, None for a table that is damaged, or takes too long; each try goes on behind the last one."""
     counts: dict[str, int | None] = {}
-    with suppress(RecoveryError), session(database) as asked:
+    with suppress(RecoveryError), session(database, way) as asked:
         counts = dict.fromkeys([*then, *(str(row[0]) for row in asked.rows(_TABLES))])
     left = list(counts)
     while left:
         before = len(left)
         with suppress(RecoveryError):
-            _count_on(database, left, counts)
+            _count_on(database, left, counts, way)
         if len(left) == before:  # not one table was tried: it lets us in no more
             break
     return counts
 
 
-def _count_on(database: Database, left: list[str], counts: dict[str, int | None]) -> None:
-    with session(database) as asked:
+def _count_on(database: Reached, left: list[str], counts: dict[str, int | None], way: Mapping[str, str] | None) -> None:
+    with session(database, way) as asked:
         asked.rows(f"SET statement_timeout = '{COUNT_SECONDS}s'")
         while left:
             table = left.pop()

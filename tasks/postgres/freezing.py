@@ -5,7 +5,7 @@ done from another database of the server: nobody may close the one they are in.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from prefect import get_run_logger, task
 
 from recovery.databases import Database
 from recovery.errors import Incomplete, RecoveryError, Refused, Unavailable
+from recovery.rds_catalog import Reached
 from recovery.restore_points import RestorePoint, Then
 from recovery.restores import Begun
 from recovery.sides import Stage, restore_of
@@ -85,7 +86,7 @@ def fence_server(database: Database, then: Then) -> str:
                 return f"skipped: {name} is kept already, read-only and closed"
             if allowed:
                 _close(database, then, asked, name)
-            _empty(asked, name)
+            empty(asked, name)
             end = str(asked.value("SELECT pg_current_wal_flush_lsn()::text"))
     except Unavailable as unavailable:
         if not is_gone(database):
@@ -109,7 +110,7 @@ def keep_damaged(database: Database, then: Then) -> str:
             if allowed and kept:
                 return f"skipped: {name} is kept already, read-only and for superusers alone"
             _leave_to_superusers(asked, quoted(asked, name))
-            _empty(asked, name)  # where a dead server came back, it was not fenced until now
+            empty(asked, name)  # where a dead server came back, it was not fenced until now
     except Unavailable:
         if not is_gone(database):
             raise
@@ -162,17 +163,17 @@ def _is_promoted(database: Database, point: RestorePoint) -> bool:
         return False  # nobody was led there, so going back is safe whatever it is
 
 
-def database_name(database: Database) -> str:
+def database_name(database: Reached) -> str:
     """The name of the database in its conninfo."""
     keywords = keywords_of(database)
     return keywords.get("dbname") or keywords["user"]
 
 
 @contextmanager
-def elsewhere(database: Database) -> Iterator[Session]:
-    """A session of the same role in another database of the same server."""
+def elsewhere(database: Reached, at: Mapping[str, str] | None = None) -> Iterator[Session]:
+    """A session of the same role in another database of the same server, or of the one that `at` leads to."""
     other = "template1" if database_name(database) == "postgres" else "postgres"
-    with session(database, keywords_of(database) | {"dbname": other}) as asked:
+    with session(database, keywords_of(database) | {"dbname": other} | dict(at or {})) as asked:
         yield asked
 
 
@@ -193,7 +194,7 @@ def _close(database: Database, then: Then, asked: Session, name: str) -> None:
         _note_numbers(database, then, last)
         asked.rows(f"ALTER DATABASE {quoted(asked, name)} ALLOW_CONNECTIONS false")
         if last is not None:
-            _empty(asked, name, but=int(str(last.value("SELECT pg_backend_pid()"))))
+            empty(asked, name, but=int(str(last.value("SELECT pg_backend_pid()"))))
             _note_numbers(database, then, last)
 
 
@@ -210,7 +211,7 @@ def _leave_to_superusers(asked: Session, name: str) -> None:
         asked.rows(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT 0")
 
 
-def _empty(asked: Session, name: str, but: int = 0) -> None:
+def empty(asked: Session, name: str, but: int = 0) -> None:
     """End everybody in a database, `but` the one session of ours. Raises Unavailable when somebody does not go."""
     deadline = time.monotonic() + EMPTY_SECONDS
     while pids := [row[0] for row in asked.rows(_CONNECTED, name, but)]:

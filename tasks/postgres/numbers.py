@@ -40,7 +40,7 @@ def reading_numbers(database: Database) -> Iterator[Session | None]:
 def read_numbers(asked: Session | None) -> Mapping[str, int] | None:
     """The last value of each sequence of the damaged database; None where it cannot be read any more."""
     with suppress(RecoveryError):
-        return {name: counter.last for name, counter in _counters(asked).items()} if asked else None
+        return {name: counter.last for name, counter in read_counters(asked).items()} if asked else None
     return None
 
 
@@ -59,13 +59,15 @@ def move_sequences(database: Database, point: RestorePoint) -> str:
         with standing.asked(database) as asked:
             owner = str(asked.value(_FIRST_ROLE))
         with session(database, {**standing.way, "user": owner}) as asked:
-            moved = [name for name, counter in _counters(asked).items() if _move(asked, name, counter, begun.numbers)]
+            moved = [
+                name for name, counter in read_counters(asked).items() if move(asked, name, counter, begun.numbers)
+            ]
     except RecoveryError as error:
         return f"sequences were not moved ({error}): numbers may be given out again"
     return f"moved {len(moved)} sequences past what was handed out since the point" if moved else "skipped: no sequence"
 
 
-def _move(asked: Session, name: str, counter: Counter, numbers: Mapping[str, int]) -> bool:
+def move(asked: Session, name: str, counter: Counter, numbers: Mapping[str, int]) -> bool:
     wanted = move_past(counter, numbers.get(name))
     if wanted is None:
         return False
@@ -73,6 +75,6 @@ def _move(asked: Session, name: str, counter: Counter, numbers: Mapping[str, int
     return True
 
 
-def _counters(asked: Session) -> dict[str, Counter]:
+def read_counters(asked: Session) -> dict[str, Counter]:
     rows = asked.rows(_COUNTERS)
     return {str(name): Counter(int(last), int(step), int(low), int(high)) for name, last, step, low, high in rows}

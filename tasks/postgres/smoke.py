@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 
-from recovery.databases import Database, Smoke
+from recovery.databases import Smoke
 from recovery.errors import Refused, Unavailable
+from recovery.rds_catalog import Questioned, Reached
 from tasks.postgres.connection import Session, session
 from tasks.postgres.reading import LOCK_SECONDS
 
 
 def ask_smoke(
-    database: Database, way: Mapping[str, str] | None = None, *, silence_is_wrong: bool = False
+    database: Questioned, way: Mapping[str, str] | None = None, *, silence_is_wrong: bool = False
 ) -> tuple[str, ...]:
     """What is answered wrongly, in sentences; `way` leads to a copy.
 
@@ -18,7 +19,7 @@ def ask_smoke(
     return tuple(wrong for each in database.smoke if (wrong := _ask(database, way, each, silence_is_wrong)))
 
 
-def _ask(database: Database, way: Mapping[str, str] | None, smoke: Smoke, silence_is_wrong: bool) -> str | None:
+def _ask(database: Reached, way: Mapping[str, str] | None, smoke: Smoke, silence_is_wrong: bool) -> str | None:
     try:
         with session(database, way) as asked, asked.transaction():
             asked.rows("SET TRANSACTION READ ONLY")

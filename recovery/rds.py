@@ -1,0 +1,106 @@
+"""The words of a database that AWS runs: what is seen of it, the point in time that is kept for it, and its names."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from recovery.restore_points import State
+
+RESTORED_TO = "ripcord:restored-to"  # tag of what we restored; a rename does not take it away
+LONGEST = 63  # characters of an identifier
+AVAILABLE = "available"
+# From these it does not come back by waiting.
+HOPELESS = frozenset(
+    {
+        "failed", "deleting", "deleted", "stopped", "restore-error", "incompatible-restore", "incompatible-network",
+        "incompatible-parameters", "incompatible-option-group", "inaccessible-encryption-credentials",
+    }
+)  # fmt: skip
+
+Value = str | int | bool | tuple[str, ...] | None
+"""One setting, in an order of its own where it is a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """An RDS instance or an Aurora cluster, as its description says."""
+
+    identifier: str
+    status: str
+    host: str
+    port: int
+    resource: str  # the id that no rename changes
+    retention: int  # days of automated backups; 0: none are taken
+    latest: datetime | None  # LatestRestorableTime
+    source: str | None = None  # what it is a replica of
+    replicas: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()  # settings that were changed and are not in effect yet
+    tags: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    members: tuple[str, ...] = ()  # instances of a cluster, its writer first
+
+    @property
+    def restored_to(self) -> str | None:
+        """The point that we restored it to; None of what we did not restore."""
+        return self.tags.get(RESTORED_TO)
+
+
+@dataclass(frozen=True, slots=True)
+class TimedPoint:
+    """A moment to which RDS can restore, and what the database was like right before and right after it.
+
+    Two commits prove it: one that a restored database must have, and one that it must not have.
+    """
+
+    service: str
+    version: str
+    name: str
+    attempt: int
+    at: datetime  # a whole second of the server's clock: RDS takes no fraction
+    identifier: str
+    resource: str
+    before: State
+    after: State
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """When the damaged database was closed, and the last value of each of its sequences then."""
+
+    at: datetime
+    numbers: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The three identifiers of a restore."""
+
+    final: str  # by which the clients go, before and after
+    damaged: str  # what the damaged one is called afterwards
+    restored: str  # what the restored one is called until then
+
+
+def names_of(final: str, version: str, attempt: int) -> Names:
+    """The identifiers of the restore of a release's point, the same on every try."""
+    word = re.sub(r"[^a-z0-9]+", "-", version.lower()).strip("-") or "release"
+    ending = word if attempt == 1 else f"{word}-{attempt}"
+    return Names(final, _fitting(f"{final}-damaged-{ending}"), _fitting(f"{final}-restored-{ending}"))
+
+
+def _fitting(name: str, longest: int = LONGEST) -> str:
+    if len(name) <= longest:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: longest - 9].rstrip('-')}-{digest}"
+
+
+def member_of(cluster: str, number: int) -> str:
+    """The identifier of an instance of a restored cluster."""
+    return _fitting(f"{cluster}-{number}")
+
+
+def snapshot_of(final: str, version: str, attempt: int) -> str:
+    """The identifier of the manual snapshot that the gate takes."""
+    return names_of(final, version, attempt).damaged.replace("-damaged-", "-before-", 1)
