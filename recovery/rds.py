@@ -84,9 +84,13 @@ class Names:
 
 def names_of(final: str, version: str, attempt: int) -> Names:
     """The identifiers of the restore of a release's point, the same on every try."""
-    word = re.sub(r"[^a-z0-9]+", "-", version.lower()).strip("-") or "release"
-    ending = word if attempt == 1 else f"{word}-{attempt}"
+    ending = _ending(version, attempt)
     return Names(final, _fitting(f"{final}-damaged-{ending}"), _fitting(f"{final}-restored-{ending}"))
+
+
+def _ending(version: str, attempt: int) -> str:
+    word = re.sub(r"[^a-z0-9]+", "-", version.lower()).strip("-") or "release"
+    return word if attempt == 1 else f"{word}-{attempt}"
 
 
 def _fitting(name: str, longest: int = LONGEST) -> str:
@@ -103,4 +107,4 @@ def member_of(cluster: str, number: int) -> str:
 
 def snapshot_of(final: str, version: str, attempt: int) -> str:
     """The identifier of the manual snapshot that the gate takes."""
-    return names_of(final, version, attempt).damaged.replace("-damaged-", "-before-", 1)
+    return _fitting(f"{final}-before-{_ending(version, attempt)}")
