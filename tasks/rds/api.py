@@ -3,9 +3,11 @@
 No call is repeated by botocore: the one retry rule is ours, and each acting task looks first.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 import boto3
@@ -18,6 +20,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
+from recovery.durations import show_duration
 from recovery.errors import Refused, Unavailable
 from recovery.rds_catalog import Rds
 from tasks.retry import ON_UNAVAILABLE
@@ -28,29 +31,29 @@ LOOKING_AGAIN = ON_UNAVAILABLE | {"persist_result": False}
 POLL_SECONDS = 10.0
 DOCUMENT = "docs/runbooks/restore_rds.md"
 
-_BUSY = {
+# The codes of RDS are those of its own description, which a test holds them against; the others are of all of AWS.
+BUSY = {
     "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException", "ServiceUnavailable",
     "InternalFailure", "InternalError", "RequestTimeout",
 }  # fmt: skip
-_STATES = {"InvalidDBInstanceState", "InvalidDBInstanceStateFault", "InvalidDBClusterStateFault"}
-_CAPACITY = {
-    "InsufficientDBInstanceCapacity",
-    "InsufficientDBClusterCapacityFault",
+STATES = {"InvalidDBInstanceState", "InvalidDBClusterStateFault"}
+CAPACITY = {
+    "InsufficientDBInstanceCapacity", "InsufficientDBClusterCapacityFault", "InsufficientStorageClusterCapacity",
     "ProvisionedIopsNotAvailableInAZFault",
-}
-_QUOTAS = {
-    "InstanceQuotaExceeded", "StorageQuotaExceeded", "SnapshotQuotaExceeded", "DBClusterQuotaExceededFault",
-    "DBClusterSnapshotQuotaExceededFault",
 }  # fmt: skip
-_WHO = {
+QUOTAS = {"InstanceQuotaExceeded", "StorageQuotaExceeded", "SnapshotQuotaExceeded", "DBClusterQuotaExceededFault"}
+WHO = {
     "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException",
     "SignatureDoesNotMatch", "AuthFailure", "RequestExpired",
 }  # fmt: skip
-_RIGHTS = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
-GONE = {"DBInstanceNotFound", "DBInstanceNotFoundFault", "DBClusterNotFoundFault", "DBSnapshotNotFound",
-        "DBClusterSnapshotNotFoundFault"}  # fmt: skip
-THERE = {"DBInstanceAlreadyExists", "DBInstanceAlreadyExistsFault", "DBClusterAlreadyExistsFault",
-         "DBSnapshotAlreadyExists", "DBClusterSnapshotAlreadyExistsFault"}  # fmt: skip
+RIGHTS = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"}
+GONE = {"DBInstanceNotFound", "DBClusterNotFoundFault", "DBSnapshotNotFound", "DBClusterSnapshotNotFoundFault"}
+THERE = {
+    "DBInstanceAlreadyExists", "DBClusterAlreadyExistsFault", "DBSnapshotAlreadyExists",
+    "DBClusterSnapshotAlreadyExistsFault",
+}  # fmt: skip
+
+_one_at_a_time = threading.Lock()  # a session of boto3's makes clients for one thread alone
 
 
 class Missing(Refused):
@@ -67,7 +70,14 @@ def connect(rds: Rds) -> Any:
     config = Config(
         connect_timeout=seconds, read_timeout=seconds, retries={"total_max_attempts": 1}, user_agent_extra="ripcord"
     )
-    return boto3.session.Session().client("rds", region_name=rds.region, config=config)
+    with _one_at_a_time:
+        return _session().client("rds", region_name=rds.region, config=config)
+
+
+@cache
+def _session() -> Any:
+    """Read the description of the service once; forgotten when AWS does not know us, so that a Retry finds new keys."""
+    return boto3.session.Session()
 
 
 def call(rds: Rds, operation: str, **parameters: object) -> dict[str, Any]:
@@ -81,6 +91,7 @@ def call(rds: Rds, operation: str, **parameters: object) -> dict[str, Any]:
     except ClientError as error:
         raise _meant(operation, str(error.response["Error"].get("Code")), _said(error)) from None
     except (NoCredentialsError, PartialCredentialsError):
+        _session.cache_clear()
         raise Refused(
             f"boto3 finds no AWS credentials: give the process a role, or set AWS_PROFILE; {DOCUMENT}"
         ) from None
@@ -96,7 +107,9 @@ def wait_for(look: Callable[[], T | None], within: timedelta, why: Callable[[], 
     deadline = time.monotonic() + within.total_seconds()
     while (found := look()) is None:
         if time.monotonic() > deadline:
-            raise Unavailable(f"{why()} after {within}: look at it in the RDS console, then run this again, it goes on")
+            raise Unavailable(
+                f"{why()} after {show_duration(within)}: look at it in the RDS console, and run this again"
+            )
         time.sleep(POLL_SECONDS)
     return found
 
@@ -106,17 +119,18 @@ def _meant(operation: str, code: str, said: str) -> Refused | Unavailable:
         return Missing(f"RDS does not have it: {said}")
     if code in THERE:
         return Taken(f"RDS has it already: {said}")
-    if code in _BUSY:
+    if code in BUSY:
         return Unavailable(f"RDS is busy and did not take {operation} ({code}): it is tried again")
-    if code in _STATES:
+    if code in STATES:
         return Unavailable(f"RDS does not take {operation} in this state: {said}; wait until it is available")
-    if code in _CAPACITY:
+    if code in CAPACITY:
         return Unavailable(f"AWS has no room for it now ({code}): run this again in some minutes, or ask AWS's support")
-    if code in _QUOTAS:
+    if code in QUOTAS:
         return Refused(f"a quota of the account is used up ({code}): have it raised, or remove what is not needed")
-    if code in _WHO:
+    if code in WHO:
+        _session.cache_clear()
         return Refused(f"AWS does not know who we are ({code}): renew the credentials of this process")
-    if code in _RIGHTS:
+    if code in RIGHTS:
         return Refused(f"the role may not {operation}: see the policy in {DOCUMENT}")
     return Refused(f"RDS does not take {operation} ({code}): {said}")
 

@@ -4,6 +4,7 @@ import time
 
 from prefect import task
 
+from recovery.durations import show_duration
 from recovery.errors import Incomplete, RecoveryError, Refused, Unavailable
 from recovery.rds_catalog import Rds
 from recovery.rds_plans import RdsPlan, Three, sightings
@@ -41,7 +42,9 @@ def exchange_names(rds: Rds, plan: RdsPlan) -> str:
         except Refused as refused:
             raise _stopped(rds, plan, refused, attempted, done) from None
         time.sleep(api.POLL_SECONDS)
-    late = Unavailable(f"{why}, after {rds.renaming}: look at it in the RDS console, then run this again, it goes on")
+    late = Unavailable(
+        f"{why}, after {show_duration(rds.renaming)}: look at it in the RDS console, then run this again, it goes on"
+    )
     raise _stopped(rds, plan, late, attempted, done)
 
 
