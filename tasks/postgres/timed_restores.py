@@ -78,10 +78,12 @@ def close_damaged(rds: Rds, point: TimedPoint, damaged: Managed) -> str:
                     raise Refused(
                         f"{damaged.identifier} answers as the restored one: it is not closed, look at its name"
                     )
-                asked.rows(f"ALTER DATABASE {quoted(name)} SET default_transaction_read_only = on")
+                # Noted before, lest a death right after it forget them, and again when nobody can take one any more.
+                keep_frozen(point, Frozen(datetime.now(UTC), dict(read_numbers(last) or {})))
                 asked.rows(f"ALTER DATABASE {quoted(name)} ALLOW_CONNECTIONS false")
                 empty(asked, name, but=int(str(last.value("SELECT pg_backend_pid()"))))
                 keep_frozen(point, Frozen(datetime.now(UTC), dict(read_numbers(last) or {})))
+        asked.rows(f"ALTER DATABASE {quoted(name)} SET default_transaction_read_only = on")
         empty(asked, name)
     frozen = read_frozen.fn(point)
     when = f", at {frozen.at:%Y-%m-%d %H:%M:%S} UTC" if frozen else ""
@@ -165,7 +167,7 @@ def _open(rds: Rds, point: TimedPoint, damaged: Managed) -> None:
     name = database_name(rds)
     with suppress(Unavailable), elsewhere(rds, _address(damaged)) as asked:
         if not asked.value("SELECT datallowconn FROM pg_database WHERE datname = %s", name):
-            asked.rows(f"ALTER DATABASE {quoted(name)} ALLOW_CONNECTIONS true")
             asked.rows(f"ALTER DATABASE {quoted(name)} RESET default_transaction_read_only")
+            asked.rows(f"ALTER DATABASE {quoted(name)} ALLOW_CONNECTIONS true")
             forget_frozen(point)
             get_run_logger().warning(f"opened {damaged.identifier} again: nothing was exchanged, all is as it was")

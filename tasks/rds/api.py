@@ -103,15 +103,26 @@ def call(rds: Rds, operation: str, **parameters: object) -> dict[str, Any]:
 
 
 def wait_for(look: Callable[[], T | None], within: timedelta, why: Callable[[], str]) -> T:
-    """Look until there is something. Raises Unavailable with the reason after `within`: running again goes on."""
+    """Look until there is something; an RDS that is silent or busy meanwhile is looked at again.
+
+    Raises Unavailable with the reason after `within`: running again goes on.
+    """
     deadline = time.monotonic() + within.total_seconds()
-    while (found := look()) is None:
+    while True:
+        found, trouble = _tried(look)
+        if found is not None:
+            return found
         if time.monotonic() > deadline:
-            raise Unavailable(
-                f"{why()} after {show_duration(within)}: look at it in the RDS console, and run this again"
-            )
+            late = f"{trouble or why()}, and that for {show_duration(within)}"
+            raise Unavailable(f"{late}: look at it in the RDS console, and run this again")
         time.sleep(POLL_SECONDS)
-    return found
+
+
+def _tried(look: Callable[[], T | None]) -> tuple[T | None, str]:
+    try:
+        return look(), ""
+    except Unavailable as unavailable:
+        return None, str(unavailable)
 
 
 def _meant(operation: str, code: str, said: str) -> Refused | Unavailable:

@@ -32,7 +32,7 @@ def restore_beside(rds: Rds, plan: RdsPlan) -> str:
     if not found and not _taken_already(rds, plan):
         _restore(rds, plan)
     _available(rds, plan)
-    if rds.is_cluster:
+    if rds.is_cluster and not plan.begun:  # no name is given away before all of them are there
         _make_members(rds, plan)
     seen = _available(rds, plan)
     verb = "found" if found else "restored"

@@ -5,7 +5,7 @@ says is damaged, one behind whatever has our tag. What RDS would replay into the
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,10 +150,13 @@ def new_rds_shop(
     monkeypatch: pytest.MonkeyPatch,
     archive: str,
     hooks: Mapping[str, Hook] | None = None,
+    *,
+    by_prefect: bool = False,
 ) -> Iterator[RdsShop]:
     """The shop of a service whose `rds` names what stands in moto; every record of moto's is made anew.
 
-    `hooks` are called before and after each call of ours (`before`, `after`) with its operation and parameters.
+    `hooks` are called before and after each call of ours (`before`, `after`) with its operation and parameters. Tasks
+    are plain functions, unless it is Prefect that runs them.
     """
     damaged, restored = servers
     fill(damaged, service.name)
@@ -161,10 +164,12 @@ def new_rds_shop(
     monkeypatch.setenv(URL, damaged.dsn(service.name))
     for name, value in (("ENDPOINT_URL", url), ("ACCESS_KEY_ID", "of-nobody"), ("SECRET_ACCESS_KEY", "for-nothing")):
         monkeypatch.setenv(f"AWS_{name}", value)
-    monkeypatch.setattr(Task, "__call__", lambda self, *given, **named: self.fn(*given, **named))
-    for part in ("show", "notify", "wait_until_recovered"):
-        monkeypatch.setattr(flows.restore_rds, part, lambda *said: "said")
-    monkeypatch.setattr(flows.prepare_rds, "show", lambda *said: None)
+    monkeypatch.setattr(flows.restore_rds, "wait_until_recovered", lambda *said: "said")
+    if not by_prefect:
+        monkeypatch.setattr(Task, "__call__", lambda self, *given, **named: self.fn(*given, **named))
+        for part in ("show", "notify"):
+            monkeypatch.setattr(flows.restore_rds, part, lambda *said: "said")
+        monkeypatch.setattr(flows.prepare_rds, "show", lambda *said: None)
     monkeypatch.setattr(api, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(timed_restores, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(
@@ -173,7 +178,7 @@ def new_rds_shop(
     client = boto3.session.Session().client("rds", region_name=REGION)
     shop = RdsShop(service, client, damaged, restored)
     _listen(shop, monkeypatch, hooks or {})
-    with disable_run_logger():
+    with nullcontext() if by_prefect else disable_run_logger():
         yield shop
 
 

@@ -1,5 +1,6 @@
 """What RDS and botocore say when they say no, each in one sentence that tells whether anything was changed."""
 
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -118,3 +119,23 @@ def test_expired_keys_are_looked_for_anew(monkeypatch: pytest.MonkeyPatch) -> No
 
     assert api._session() is not before
     assert isinstance(before, boto3.session.Session)
+
+
+def test_a_long_wait_outlives_a_busy_rds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours of waiting are not ended by a throttled look; a refusal ends them at once."""
+    monkeypatch.setattr(api, "POLL_SECONDS", 0.001)
+    answers: list[str | Exception | None] = [Unavailable("busy"), None, Unavailable("busy"), "there"]
+
+    def look() -> str | None:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert api.wait_for(look, timedelta(seconds=30), lambda: "not there") == "there"
+    answers[:] = [Refused("never")]
+    with pytest.raises(Refused, match="never"):
+        api.wait_for(look, timedelta(seconds=30), lambda: "not there")
+    answers[:] = [None]
+    with pytest.raises(Unavailable, match=r"not there, and that for 0s: look at it in the RDS console"):
+        api.wait_for(look, timedelta(seconds=0), lambda: "not there")
