@@ -54,7 +54,7 @@ def prove(entry: Service, version: str, *, rehearse: bool) -> WayBack:
     kept = newest_of(version, read_timed(entry.name))
 
     said = judge_gate(rds, seen)
-    choice = choose_time(entry.name, version, rds.fresh, attempts, kept, now)
+    choice = choose_time(entry.name, version, rds.fresh, attempts, kept, seen, now)
     show(f"plan-gate-{entry.name}-{version}", show_rds_gate(entry.name, version, rds, choice, said), choice.reason)
     if rehearse or seen is None:
         return WayBack(False, f"rehearsed, nothing was changed: {choice.reason}; {said}", choice.name)

@@ -40,6 +40,7 @@ class Managed:
     tags: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Value] = field(default_factory=dict)
     members: tuple[str, ...] = ()  # instances of a cluster, its writer first
+    cluster: str | None = None  # the cluster that an instance is of
 
     @property
     def restored_to(self) -> str | None:

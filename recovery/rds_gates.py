@@ -53,10 +53,17 @@ def judge_gate(rds: Rds, seen: Managed | None) -> str:
 
 
 def choose_time(
-    service: str, version: str, fresh: timedelta, attempts: int, kept: TimedPoint | None, now: datetime
+    service: str,
+    version: str,
+    fresh: timedelta,
+    attempts: int,
+    kept: TimedPoint | None,
+    seen: Managed | None,
+    now: datetime,
 ) -> TimedChoice:
     """The point that serves, or the next one to be made; `attempts` are those that were begun, on the server."""
-    if kept is not None and kept.attempt >= attempts and timedelta() <= now - kept.at <= fresh:
+    same = kept is not None and seen is not None and kept.resource == seen.resource
+    if kept is not None and same and kept.attempt >= attempts and timedelta() <= now - kept.at <= fresh:
         return TimedChoice(kept.name, kept.attempt, f"{kept.name} was made {show_age(now - kept.at)} ago", kept)
     attempt = max(attempts, kept.attempt if kept else 0) + 1
     name = point_name(service, version, attempt)
@@ -64,6 +71,8 @@ def choose_time(
         return TimedChoice(name, attempt, "there is no point for it yet")
     if kept is None or kept.attempt < attempts:
         return TimedChoice(name, attempt, f"attempt {attempts} was begun and not finished")
+    if not same:
+        return TimedChoice(name, attempt, f"{kept.name} is of a database that was exchanged since")
     limit = show_duration(fresh)
     return TimedChoice(name, attempt, f"{kept.name} is of {kept.at:%Y-%m-%d %H:%M:%S}, and a point stands for {limit}")
 

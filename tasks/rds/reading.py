@@ -71,6 +71,7 @@ def _instance(found: Json) -> Managed:
         pending=_pending(found),
         tags=_tags(found),
         settings=_settings(INSTANCES, found),
+        cluster=found.get("DBClusterIdentifier") or None,
     )
 
 

@@ -1,5 +1,6 @@
 """Restore a database on RDS to its point, under a name of its own, with every setting that the damaged one has."""
 
+from collections.abc import Callable
 from typing import Any
 
 from prefect import task
@@ -29,7 +30,7 @@ def restore_beside(rds: Rds, plan: RdsPlan) -> str:
         return f"skipped: {plan.names.final} is the restored one already"
     name = plan.names.restored
     found = judge_place(sighted(look(rds, name), plan.name, plan.point.resource), name)
-    if not found and not _taken_already(rds, plan):
+    if not found:
         _restore(rds, plan)
     _available(rds, plan)
     if rds.is_cluster and not plan.begun:  # no name is given away before all of them are there
@@ -37,12 +38,6 @@ def restore_beside(rds: Rds, plan: RdsPlan) -> str:
     seen = _available(rds, plan)
     verb = "found" if found else "restored"
     return f"{verb} {name}, as of {plan.point.at:%Y-%m-%d %H:%M:%S} UTC, at {seen.host}:{seen.port}"
-
-
-def _taken_already(rds: Rds, plan: RdsPlan) -> bool:
-    """Whether the restored one has the clients' name by now: a run that was killed after the exchange."""
-    final = look(rds, plan.names.final)
-    return final is not None and final.restored_to == plan.name
 
 
 def _restore(rds: Rds, plan: RdsPlan) -> None:
@@ -66,21 +61,29 @@ def _restore(rds: Rds, plan: RdsPlan) -> None:
 
 def _make_members(rds: Rds, plan: RdsPlan) -> None:
     """Make an instance of the restored cluster for each of the damaged one's, the writer's first: RDS makes none."""
-    for number, model in enumerate(_damaged(rds, plan).members, 1):
-        name = member_of(plan.names.restored, number)
-        member = look_instance(rds, model)
-        if member is None or look_instance(rds, name) is not None:
-            continue
-        tags = tags_to_carry(member)
-        try:
-            call(
-                rds, "create_db_instance", DBInstanceIdentifier=name, DBClusterIdentifier=plan.names.restored,
-                Engine=str(member.settings["Engine"]), **encoded(creating(MEMBERS, member)), Tags=tagged(tags),
-            )  # fmt: skip
-        except Taken:
-            continue
-    for number in range(1, len(_damaged(rds, plan).members) + 1):
+    models = _damaged(rds, plan).members
+    for number, name in enumerate(models, 1):
+        model = look_instance(rds, name)
+        if model is not None:
+            _make_member(rds, plan, model, member_of(plan.names.restored, number))
+    for number in range(1, len(models) + 1):
         _wait(rds, member_of(plan.names.restored, number), plan, look_instance)
+
+
+def _make_member(rds: Rds, plan: RdsPlan, model: Managed, name: str) -> None:
+    there = look_instance(rds, name)
+    if there is not None:
+        if there.cluster != plan.names.restored:
+            raise Refused(f"{name} is there and not of {plan.names.restored}: rename or remove it by hand")
+        return
+    parameters = encoded(creating(MEMBERS, model)) | {"Tags": tagged(tags_to_carry(model))}
+    try:
+        call(
+            rds, "create_db_instance", DBInstanceIdentifier=name, DBClusterIdentifier=plan.names.restored,
+            Engine=str(model.settings["Engine"]), **parameters,
+        )  # fmt: skip
+    except Taken:  # the answer to an earlier try was lost
+        return
 
 
 def _damaged(rds: Rds, plan: RdsPlan) -> Managed:
@@ -94,11 +97,11 @@ def _available(rds: Rds, plan: RdsPlan) -> Managed:
     return _wait(rds, plan.names.restored, plan, look)
 
 
-def _wait(rds: Rds, name: str, plan: RdsPlan, reader: Any) -> Managed:
+def _wait(rds: Rds, name: str, plan: RdsPlan, reader: Callable[[Rds, str], Managed | None]) -> Managed:
     last: list[str] = ["not to be seen"]
 
     def ready() -> Managed | None:
-        seen: Managed | None = reader(rds, name)
+        seen = reader(rds, name)
         if seen is None:
             return None
         if reader is look:

@@ -329,3 +329,19 @@ def test_a_cluster_that_is_killed_after_every_change_has_no_instance_twice(openi
         assert sorted(shop.clusters()) == NAMED
         made = ["shop-reader", "shop-restored-v1-2-0-1", "shop-restored-v1-2-0-2", "shop-writer"]
         assert sorted(shop.instances()) == made
+
+
+def test_an_instance_of_somebody_elses_is_not_taken_for_one_of_the_cluster(opening: Opening) -> None:
+    """It has the name, and is of no cluster of ours: clients are not led to a cluster without instances."""
+    with opening("cluster") as shop:
+        spoil(shop)
+        shop.client.create_db_instance(
+            DBInstanceIdentifier="shop-restored-v1-2-0-2", DBInstanceClass="db.t4g.micro", Engine="postgres",
+            MasterUsername="master", MasterUserPassword="of-the-lab-alone", AllocatedStorage=20,
+        )  # fmt: skip
+
+        with pytest.raises(Refused, match="shop-restored-v1-2-0-2 is there and not of shop-restored-v1-2-0"):
+            shop.take_back()
+
+        assert sorted(shop.clusters()) == ["shop", "shop-restored-v1-2-0"]
+        assert shop.sql("SELECT 1") == [(1,)]

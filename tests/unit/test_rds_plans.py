@@ -78,10 +78,17 @@ class TestGate:
         self, attempts: int, kept: TimedPoint | None, attempt: int, why: str
     ) -> None:
         """And no name is used twice: of one that was begun nobody knows how far it came."""
-        choice = choose_time("shop", "v1.2.0", timedelta(hours=1), attempts, kept, NOW)
+        choice = choose_time("shop", "v1.2.0", timedelta(hours=1), attempts, kept, SEEN, NOW)
 
         assert (choice.attempt, choice.name) == (attempt, point_name("shop", "v1.2.0", attempt))
         assert why in choice.reason
+
+    def test_a_point_of_a_database_that_was_exchanged_since_serves_no_more(self) -> None:
+        """After a restore the name leads to another one, whose backups begin there."""
+        choice = choose_time("shop", "v1.2.0", timedelta(hours=1), 1, made(), replace(SEEN, resource="db-2"), NOW)
+
+        assert (choice.attempt, choice.kept) == (2, None)
+        assert choice.reason == f"{made().name} is of a database that was exchanged since"
 
     @pytest.mark.parametrize(("seconds", "reached"), [(-1, False), (0, False), (1, True)])
     def test_the_point_is_reached_when_rds_can_restore_past_it(self, seconds: int, reached: bool) -> None:
