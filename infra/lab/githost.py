@@ -84,7 +84,7 @@ class GitHost(Restartable, Desk):
         httpx.put(f"{self.url}/_lab/faults", json=list(faults), trust_env=False).raise_for_status()
 
     def requests(self) -> list[dict[str, Any]]:
-        """Every call so far: method, path, status, user."""
+        """Every call so far: method, path, status, user, and how many bytes the answer's body had."""
         return list(self._store.all("request"))
 
     def deliveries(self) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The lab's own door: make the next calls fail, and show which calls there were.
 
 `PUT /_lab/faults` takes a JSON list of faults, `GET /_lab/faults` shows those not yet used up,
-`GET /_lab/requests` lists every call: method, path, status, user; never a token or a query.
+`GET /_lab/requests` lists every call: method, path, status, user, bytes of the answer; never a token or a query.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class Unreliable:
         if scope["type"] != "http" or scope["path"].startswith("/_lab/"):
             await self._app(scope, receive, send)
             return
-        scope["seen"] = {"user": None, "status": None}
+        scope["seen"] = {"user": None, "status": None, "sent": 0}
         try:
             await self._pass(scope, receive, send)
         finally:
@@ -75,6 +75,7 @@ class Unreliable:
         async def telling(message: Message) -> None:
             if message["type"] == "http.response.start":
                 scope["seen"]["status"] = message["status"]
+            scope["seen"]["sent"] += len(message.get("body", b""))
             await send(message)
 
         if fault is None:
