@@ -1,18 +1,20 @@
 """Measure on the lab and print one table.
 
-usage: python -m infra.bench [INCIDENTS] [IDLE_SECONDS]
+usage: python -m infra.bench [all|cluster|source]; --help tells the sizes.
 """
 
+import argparse
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from infra.bench import source
 from infra.bench.idle import cost
 from infra.bench.latency import by_alert, by_kubectl, by_prefect, deploy, stock_serve, time_to_patch
 from infra.lab.founding import world
@@ -22,8 +24,24 @@ from infra.lab.world import POOL, ROOT, Pace, World
 STOCK, RAW = 3, 5
 
 
-def main(incidents: int, idle_seconds: float) -> None:
-    """All rows in one run, so that they can be compared."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measure the part that is asked for, or all."""
+    parser = argparse.ArgumentParser(prog="python -m infra.bench", description="What ripcord costs and how fast it is.")
+    parser.add_argument("part", nargs="?", choices=("all", "cluster", "source"), default="all")
+    parser.add_argument("--incidents", type=int, default=15, help="alerts, one at a time")
+    parser.add_argument("--idle-seconds", type=float, default=60, help="how long the idle cost is looked at")
+    parser.add_argument("--commits", type=int, default=source.FULL.commits, help="of the large repository")
+    parser.add_argument("--files", type=int, default=source.FULL.files, help="of the large repository")
+    parser.add_argument("--runs", type=int, default=source.RUNS, help="of each way through the source")
+    asked = parser.parse_args(argv)
+    if asked.part in ("all", "source"):
+        source.main(replace(source.FULL, commits=asked.commits, files=asked.files), asked.runs)
+    if asked.part in ("all", "cluster"):
+        cluster(asked.incidents, asked.idle_seconds)
+
+
+def cluster(incidents: int, idle_seconds: float) -> None:
+    """From the call to the cluster's patch: all rows in one run, so that they can be compared."""
     directory = Path(tempfile.mkdtemp(prefix="ripcord-bench-"))
     directory.chmod(0o755)
     names = [f"bench{number}" for number in range(incidents + RAW + 2 * STOCK)]
@@ -83,4 +101,4 @@ def _figures(seconds: Sequence[float]) -> tuple[str, str, str, str]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 15, float(sys.argv[2]) if len(sys.argv) > 2 else 60)
+    main()

@@ -1,6 +1,6 @@
 """A repository as old and as large as one wants, the same objects every time, kept in the cache once it is made.
 
-It ends as the shop's does: v1.1.0, a release branch merged into main as v1.2.0, and further work on main.
+It ends as the shop's does: v1.0.0, v1.1.0, a release branch merged into main as v1.2.0, and further work on main.
 """
 
 import hashlib
@@ -14,10 +14,11 @@ from pathlib import Path
 from infra.lab.cache import cache, hold, lock, making, prune
 from infra.lab.github.bare import Bare, clean_environment
 
-STABLE, FAULTY = "v1.1.0", "v1.2.0"
+BEFORE, STABLE, FAULTY = "v1.0.0", "v1.1.0", "v1.2.0"
 BEGAN = 1_600_000_000  # seconds since 1970; a commit every ten minutes
 BRANCH, LATER = 5, 20  # commits of the faulty release, and on main after it
-RELEASES = 40  # before the stable one, at most
+RELEASES = 40  # long before the stable one, at most
+APART = 200  # commits between the release before the stable one and that
 FOLDER = 100  # files in one directory
 LINES = 12  # of a file, 64 random-looking characters each: what no packing makes small
 WHO = "Ada <ada@lab>"
@@ -42,7 +43,7 @@ def repository(size: Size) -> Path:
 
     Raises ValueError when the size leaves no room for the release and what came after it.
     """
-    if size.plain < 1 or size.touched > size.files // 2:
+    if size.plain < 3 or size.touched > size.files // 2:
         raise ValueError(f"a history needs more than {size.commits} commits or {size.files} files: see {__file__}")
     home = cache()
     name = f"history-{size.commits}-{size.files}-{size.touched}"
@@ -60,11 +61,13 @@ def repository(size: Size) -> Path:
 def stream(size: Size) -> Iterator[bytes]:
     """What `git fast-import` reads: no clock and no chance in it."""
     yield _commit("main", 0, "Start", {path: text(path, 0) for path in _paths(size.files)})
-    every = max(1, size.plain // (RELEASES + 1))
+    every, before = max(1, size.plain // (RELEASES + 1)), max(1, size.plain - APART)
     for number in range(1, size.plain):
         path = _path(number % size.files)
         yield _commit("main", number, f"Change {path} ({number})", {path: text(path, number)})
-        if number % every == 0 and number // every <= RELEASES and number < size.plain - 1:
+        if number == before:
+            yield _tag(BEFORE, number)
+        elif number % every == 0 and number < before:
             yield _tag(f"v0.{number // every}.0", number)
     yield _tag(STABLE, size.plain - 1)
     number = size.plain
@@ -88,7 +91,7 @@ def text(path: str, number: int) -> bytes:
     """A file as a commit leaves it: one line of it is the commit's own."""
     lines = [hashlib.sha256(f"{path} {line}".encode()).hexdigest() for line in range(LINES)]
     if number:
-        lines[number % LINES] = hashlib.sha256(f"{path} {number}".encode()).hexdigest()
+        lines[number % LINES] = hashlib.sha256(f"{path} of {number}".encode()).hexdigest()
     return "".join(f"{line}\n" for line in lines).encode()
 
 

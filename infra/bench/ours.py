@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from prefect.logging import disable_run_logger
 
-from infra.bench.history import FAULTY, STABLE
+from infra.bench.history import BEFORE, FAULTY, STABLE
 from recovery.catalog import Service
 from recovery.hotfixes import judge_feasibility
 from recovery.incidents import Cause
@@ -39,7 +39,9 @@ def take_out(repository: str) -> dict[str, float]:
         return done
 
     service = Service(name="shop", namespace="acme", repository=repository)
-    releases = [Release(number, tag, tag, "", False, False, NOON) for number, tag in enumerate((STABLE, FAULTY))]
+    releases = [
+        Release(number, tag, tag, "", False, False, NOON) for number, tag in enumerate((BEFORE, STABLE, FAULTY))
+    ]
     cause = Cause(sentence="checkout fails", seen_at=NOON)
     history = timed("read history", lambda: read_history.fn(service, FAULTY))
     plan = plan_revert(service, parse_version(FAULTY), history, releases, cause)

@@ -61,7 +61,9 @@ def main(full: Size = FULL, runs: int = RUNS) -> None:
     directory = Path(tempfile.mkdtemp(prefix="ripcord-bench-"))
     try:
         with git_host(directory / "host") as host:
-            console.print(f"taking {FAULTY} out of {full.commits:,} commits and {full.files:,} files, {runs} times each")
+            console.print(
+                f"taking {FAULTY} out of {full.commits:,} commits and {full.files:,} files, {runs} times each"
+            )
             raw = _repeat(host, full, raw_warm, runs)
             cold = _repeat(host, full, raw_cold, runs)
             ours = _repeat(host, full, ripcord, runs)
@@ -112,7 +114,7 @@ def figures(values: Sequence[float]) -> tuple[str, str, str, str]:
 
 
 def _held(values: Sequence[float], limit: float) -> tuple[str, str, str, str, str, str]:
-    return *figures(values), f"at most {limit:g}", "yes" if statistics.median(values) <= limit else "NO"
+    return *figures(values), f"at most {limit:g}", "yes" if max(values) <= limit else "NO"
 
 
 def steps(runs: Sequence[Run]) -> dict[str, float]:
