@@ -76,7 +76,7 @@ def main(full: Size = FULL, runs: int = RUNS) -> None:
 
 
 def table(
-    full: Size, raw: Sequence[Run], cold: Sequence[Run], ours: Sequence[Run], shorter: dict[int, Sequence[Run]]
+    full: Size, raw: Sequence[Run], cold: Sequence[Run], ours: Sequence[Run], shorter: Mapping[int, Sequence[Run]]
 ) -> Table:
     """Every figure with its limit, and whether that holds."""
     shown = Table("what", "runs", "min", "median", "max", "limit", "holds", title="taking a release out of the source")
@@ -110,7 +110,8 @@ def received(runs: Sequence[Run]) -> list[float]:
 
 def figures(values: Sequence[float]) -> tuple[str, str, str, str]:
     """The number of runs, and the least, the middle and the most of what was measured."""
-    return str(len(values)), *(f"{each:.2f}" for each in (min(values), statistics.median(values), max(values)))
+    least, middle, most = (f"{each:.2f}" for each in (min(values), statistics.median(values), max(values)))
+    return str(len(values)), least, middle, most
 
 
 def _held(values: Sequence[float], limit: float) -> tuple[str, str, str, str, str, str]:
