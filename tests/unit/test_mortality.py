@@ -10,7 +10,7 @@ FLOWS = ("respond", "undo_rollout", "revert_release", "aftermath", "telling")
 # Steps of other ways (a pull request, a hotfix, a rehearsal), killed in their own tests; steps that only read or show.
 ELSEWHERE = {
     "push_branch", "wait_and_merge", "tag_merged", "launch_hotfix", "launch_restore", "preview_sync", "show",
-    "read_document", "read_clock", "read_harm",
+    "read_document", "read_clock", "read_harm", "comment_on",
 }  # fmt: skip
 
 
