@@ -17,6 +17,7 @@ _MOVED = (
     "atomic transaction failed",
 )  # fmt: skip
 _AMBIGUOUS = ("matches more than one",)
+_DENIED = ("Permission to ",)
 _OLD_SERVER = ("does not support --atomic",)
 
 
@@ -77,6 +78,7 @@ def refusal(bare: Repository, branch: str, status: int, told: str) -> Exception:
         _WORKFLOWS: "give RIPCORD_GITHUB_TOKEN the permission Workflows: write, the release touches .github/workflows",
         _SIGNATURE: "set RIPCORD_SIGNING_KEY and add its public half to the account of the token",
         _AMBIGUOUS: f"a branch or tag is named refs/heads/{branch} in full, which git cannot tell from it: delete that",
+        _DENIED: "check RIPCORD_GITHUB_TOKEN and its permissions, it needs Contents: write for this repository",
         _OLD_SERVER: "the Git host cannot push branch and tag together, which a recovery needs",
     }
     for signs, way in ways.items():

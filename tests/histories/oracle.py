@@ -94,15 +94,19 @@ def merge(base: Tree, ours: Tree, theirs: Tree) -> tuple[Tree, bool, bool]:
 
 
 def _as_git_follows(base: Tree, tree: Tree) -> Tree:
-    """What is no text, was moved and became another at once, has nothing of it left that git could follow: it is gone,
-    and a new thing is there.
+    """Number a tree's things as git sees them from `base`: one at its old path is the same, and so is one that moved
+    and stayed what it was. What is no text and moved and became another at once is gone, and a new thing is there.
     """
-    return {number + NEW if _is_another(base.get(number), file) else number: file for number, file in tree.items()}
+    return {_number_from(base, number, file): file for number, file in tree.items()}
 
 
-def _is_another(before: File | None, after: File) -> bool:
-    unlike = before is not None and before.path != after.path and before.slots != after.slots
-    return unlike and not after.kind.slotted
+def _number_from(base: Tree, number: int, file: File) -> int:
+    if file.kind.slotted:
+        return number
+    before = {each: known for each, known in base.items() if known.source == file.source}
+    alike = [each for each, known in before.items() if known.path == file.path]
+    alike += [each for each, known in before.items() if known.slots == file.slots]
+    return alike[0] if alike else max(before, default=number - NEW) + NEW
 
 
 def _file(before: File, mine: File, other: File) -> tuple[File, bool, bool]:
