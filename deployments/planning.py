@@ -24,7 +24,8 @@ def plan_now(name: str, version: str) -> dict[str, Any]:
     cause = Cause(sentence="planned from the command line", source=Source.PERSON, seen_at=datetime.now(UTC))
     faulty = parse_version(version, service.tag_prefix)
     response = plan_response(service, observe_rollout(service), version, cause, read_mode.fn())
-    revert = plan_revert(service, faulty, read_history.fn(service, version), read_releases.fn(service), cause)
+    releases = read_releases.fn(service)
+    revert = plan_revert(service, faulty, read_history.fn(service, version, releases), releases, cause)
     obstacle = judge_feasibility(service, read_range.fn(service, version, revert.stable_tag)).obstacle
     preview, protection = preview_revert.fn(revert), read_protection.fn(service)
     decision = choose_way(service, revert, preview, obstacle, protection, can_sign())

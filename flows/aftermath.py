@@ -46,7 +46,7 @@ def aftermath(
         because = dated(because)
         rollout = read_rollout(entry)
         releases = read_releases(entry)
-        history = read_history(entry, version)
+        history = read_history(entry, version, releases, to)
         plan = plan_revert(entry, parse_version(version, entry.tag_prefix), history, releases, because, to)
         pushed = read_pushed(plan)
         proof = prove_revert(plan, pushed)

@@ -74,7 +74,7 @@ def hotfix(
     with one_at_a_time(service):
         because = dated(because)
         releases = read_releases(entry)
-        history = read_history(entry, version)
+        history = read_history(entry, version, releases, to)
         faulty = parse_version(version, entry.tag_prefix)
         stable = stable_before(entry, faulty, history, releases, to)
         between = read_range(entry, version, stable.version.tag if stable else None)

@@ -67,7 +67,7 @@ def revert_release(
     with one_at_a_time(service):
         because = dated(because)
         releases = read_releases(entry)
-        history = read_history(entry, version)
+        history = read_history(entry, version, releases, to)
         protection = read_protection(entry)
         deployed = read_deployed(entry, version)
 

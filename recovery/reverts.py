@@ -1,6 +1,6 @@
 """Taking a release out of `main`: what is taken out, what is kept, and under which name."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,7 +9,7 @@ from enum import StrEnum
 from recovery.catalog import Service
 from recovery.errors import Refused
 from recovery.incidents import Cause
-from recovery.releases import Release, choose_stable
+from recovery.releases import Release, candidates, choose_stable
 from recovery.versions import Version, next_patch, parse_version
 
 
@@ -28,7 +28,7 @@ class History:
     head: str  # of main
     faulty: str  # commit of the faulty tag
     faulty_on_main: bool
-    tags: tuple[str, ...]  # every tag there is
+    tags: tuple[str, ...]  # the names of all tags there are; what follows may leave out what cannot matter
     contained: Mapping[str, str]  # tags that are ancestors of the faulty commit, and their commits
     taken_out: Mapping[str, tuple[Commit, ...]]  # per contained tag: what lies between it and the faulty one
     kept: tuple[Commit, ...]  # first-parent commits on main after the faulty one
@@ -179,6 +179,19 @@ def plan_revert(
     )
 
 
+def sure_stable(
+    faulty: Version, releases: Sequence[Release], history: History, quarantine: Collection[str], under: Version
+) -> Version | None:
+    """The stable release, where no history below `under` can change the choice; None where it could.
+
+    The newest candidate of all lies in the faulty release's history, so that no other is asked. What says that it
+    was taken out stands above it.
+    """
+    possible = candidates(faulty, releases, {*quarantine, *history.reverted})
+    sure = possible and possible[0].tag in history.contained and under < possible[0]
+    return possible[0] if sure else None
+
+
 def newest(tags: Iterable[str], prefix: str) -> str | None:
     """The highest version among tags; what is no version of this prefix is passed over."""
     versions = _versions(tags, prefix)
@@ -189,6 +202,16 @@ def oldest(tags: Iterable[str], prefix: str) -> str | None:
     """The lowest version among tags; what is no version of this prefix is passed over."""
     versions = _versions(tags, prefix)
     return min(versions).tag if versions else None
+
+
+def next_below(tags: Iterable[str], version: Version) -> Version | None:
+    """The highest version below another one, of its prefix; None where there is none."""
+    return max((each for each in _versions(tags, version.prefix) if each < version), default=None)
+
+
+def versions_above(tags: Iterable[str], version: Version) -> list[str]:
+    """The tags of every version above another one, of its prefix."""
+    return [each.tag for each in _versions(tags, version.prefix) if version < each]
 
 
 def occupied(tags: Iterable[str]) -> set[str]:

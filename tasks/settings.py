@@ -3,6 +3,7 @@
 No secret is ever a parameter of a flow: Prefect stores parameters as plain text.
 """
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +37,9 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="Apprise addresses of the stakeholders, separated by blanks (they carry secrets).",
     )
+    git_cache: Path | None = Field(
+        None, description="Directory that keeps fetched commits for the next time; without it, ~/.cache/ripcord/git."
+    )
     author_name: str = Field("ripcord", description="Author of revert commits and tags.")
     author_email: str = Field("ripcord@localhost", description="Author's address of revert commits and tags.")
     signing_key: str = Field(
@@ -63,6 +67,13 @@ def read_settings() -> Settings:
 def can_sign() -> bool:
     """Answer whether commits and tags can be signed."""
     return bool(read_settings().signing_key)
+
+
+def git_cache() -> Path | None:
+    """Where fetched commits are kept between two steps; None without a home of our own, and nothing is lost then."""
+    home = os.environ.get("HOME")
+    cache = os.environ.get("XDG_CACHE_HOME") or (home and f"{home}/.cache")
+    return read_settings().git_cache or (Path(cache) / "ripcord" / "git" if cache else None)
 
 
 def read_catalogue() -> Catalogue:

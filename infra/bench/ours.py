@@ -43,7 +43,7 @@ def take_out(repository: str) -> dict[str, float]:
         Release(number, tag, tag, "", False, False, NOON) for number, tag in enumerate((BEFORE, STABLE, FAULTY))
     ]
     cause = Cause(sentence="checkout fails", seen_at=NOON)
-    history = timed("read history", lambda: read_history.fn(service, FAULTY))
+    history = timed("read history", lambda: read_history.fn(service, FAULTY, releases))
     plan = plan_revert(service, parse_version(FAULTY), history, releases, cause)
     seen = timed("preview", lambda: preview_revert.fn(plan))
     between = timed("read range", lambda: read_range.fn(service, FAULTY, plan.stable_tag))

@@ -1,19 +1,24 @@
 """Read what the repository says of a release, and what taking it out would give; changes nothing."""
 
+from collections.abc import Collection, Sequence
+
 from prefect import task
 
 from recovery.catalog import Service
 from recovery.errors import Refused
-from recovery.reverts import History, Preview, RevertPlan, newest
-from recovery.versions import parse_version
+from recovery.releases import Release, candidates
+from recovery.reverts import History, Preview, RevertPlan, newest, sure_stable
+from recovery.versions import Version, parse_version
+from tasks.git.copies import between, ephemeral, reaches, recent
 from tasks.git.laws import preview
-from tasks.git.plumbing import ALL, THERE, ephemeral
+from tasks.git.plumbing import Repository
 from tasks.git.ranges import mends_of
 from tasks.git.reading import (
     brought_by,
     commits_of,
     head_of,
     is_ancestor,
+    names_of_tags,
     patches_of,
     reverted_by,
     reverted_on,
@@ -26,32 +31,51 @@ LOOKED_AT = 30  # newest older releases whose distance to the faulty one is list
 
 
 @task(name="read history", task_run_name="read history of {service.repository}", **PATIENTLY)
-def read_history(service: Service, faulty: str) -> History:
-    """Read tags, ancestry and what lies between the tags. Raises Refused when the faulty tag is not there."""
+def read_history(service: Service, faulty: str, releases: Sequence[Release] = (), to: str | None = None) -> History:
+    """Read tags, ancestry and what lies between the tags. Raises Refused when the faulty tag is not there.
+
+    With the Releases history nothing is read below the release before the stable one, as long as the choice cannot
+    depend on it; without, or where a person chose a release by `to`, everything is.
+    """
     version = parse_version(faulty, service.tag_prefix)
-    with ephemeral(service.repository, ALL) as bare:
-        tags = tags_of(bare)
-        if faulty not in tags:
-            raise Refused(f"{service.repository} has no tag {faulty}: see 'git ls-remote --tags {bare.url}'")
-        head = head_of(bare, service.main)
-        commit = tags[faulty]
-        contained = {tag: tags[tag] for tag in tags_by(bare, f"--merged={commit}") if tag in tags}
-        older = _newest_of(contained.keys() - {faulty}, version.prefix)
-        return History(
-            head=head,
-            faulty=commit,
-            faulty_on_main=is_ancestor(bare, commit, head),
-            tags=tuple(tags),
-            contained=contained,
-            taken_out={tag: brought_by(bare, tags[tag], commit) for tag in older},
-            kept=commits_of(bare, commit, head),
-            later=tuple(tag for tag in tags_by(bare, f"--contains={commit}") if tags.get(tag) != commit),
-            patches=patches_of(bare, tags, version, commit, head),
-            reverted=tuple(tag for tag in reverted_on(bare, head) if tag != faulty),
-            on_main=tuple(tags_by(bare, f"--merged={head}")),
-            mends=mends_of(bare, tags, faulty, commit),
-            faulty_object=bare.git("rev-parse", "--verify", f"{THERE}/tags/{faulty}"),
-        )
+    before = [] if to else candidates(version, releases, service.quarantine)
+    if len(before) > 1:
+        with recent(service.repository, service.main, version, lambda tags: _there(before[1], tags)) as bare:
+            history = _read(bare, service, version) if bare else None
+            stable = sure_stable(version, releases, history, service.quarantine, before[1]) if history else None
+            if bare and history and stable and reaches(bare, stable.tag, faulty):
+                return history
+    with ephemeral(service.repository) as bare:
+        return _read(bare, service, version)
+
+
+def _there(version: Version, tags: Collection[str]) -> Version | None:
+    return version if version.tag in tags else None
+
+
+def _read(bare: Repository, service: Service, version: Version) -> History:
+    tags, faulty = tags_of(bare), version.tag
+    if faulty not in tags:
+        raise Refused(f"{service.repository} has no tag {faulty}: see 'git ls-remote --tags {bare.url}'")
+    head = head_of(bare, service.main)
+    commit = tags[faulty]
+    contained = {tag: tags[tag] for tag in tags_by(bare, f"--merged={commit}") if tag in tags}
+    older = _newest_of(contained.keys() - {faulty}, version.prefix)
+    return History(
+        head=head,
+        faulty=commit,
+        faulty_on_main=is_ancestor(bare, commit, head),
+        tags=tuple(names_of_tags(bare)),
+        contained=contained,
+        taken_out={tag: brought_by(bare, tags[tag], commit) for tag in older},
+        kept=commits_of(bare, commit, head),
+        later=tuple(tag for tag in tags_by(bare, f"--contains={commit}") if tags.get(tag) != commit),
+        patches=patches_of(bare, tags, version, commit, head),
+        reverted=tuple(tag for tag in reverted_on(bare, head) if tag != faulty),
+        on_main=tuple(tags_by(bare, f"--merged={head}")),
+        mends=mends_of(bare, tags, faulty, commit),
+        faulty_object=bare.listed[version.ref],
+    )
 
 
 @task(name="read taken back", task_run_name="read what {version} takes back", **ON_UNAVAILABLE)
@@ -60,7 +84,7 @@ def read_taken_back(service: Service, version: str) -> str | None:
 
     Believed is only what names a release together with the commit that its tag has.
     """
-    with ephemeral(service.repository, ALL) as bare:
+    with ephemeral(service.repository) as bare:
         tags = tags_of(bare)
         if version not in tags:
             return None
@@ -72,7 +96,7 @@ def read_taken_back(service: Service, version: str) -> str | None:
 @task(name="preview revert", task_run_name="preview the revert of {plan.faulty_tag}", **PATIENTLY)
 def preview_revert(plan: RevertPlan) -> Preview:
     """Compute the tree that the revert would give on main as it is, changing nothing."""
-    with ephemeral(plan.repository, ALL) as bare:
+    with between(plan) as bare:
         return preview(bare, plan, head_of(bare, plan.main))
 
 

@@ -11,8 +11,9 @@ from recovery.proposals import FixProposal
 from recovery.reverts import Proof, Pushed, newest, occupied, shortened
 from recovery.versions import next_patch, parse_version
 from tasks.git.branches import entries, make, standing, state_of
+from tasks.git.copies import ephemeral
 from tasks.git.fates import MOST_BURNED, Lost, all_burned, is_burned, lost_by
-from tasks.git.plumbing import ALL, Repository, ephemeral, failure
+from tasks.git.plumbing import Repository, failure
 from tasks.git.ranges import changed, mends_of
 from tasks.git.reading import commits_of, head_of, is_ancestor, tags_of
 from tasks.git.revert import tag_commit
@@ -29,7 +30,7 @@ def push_hotfix(plan: HotfixPlan, proposal: FixProposal) -> HotfixBranch:
     the fix already. Main itself is not touched.
     """
     for _ in range(TRIES):
-        with ephemeral(plan.repository, ALL) as bare:
+        with ephemeral(plan.repository) as bare:
             found = standing(bare, plan)
             if found is not None:
                 return _told(found)
@@ -45,7 +46,7 @@ def read_branch(plan: HotfixPlan, asked: int = 0) -> BranchState:
 
     `asked` is another number for every look: the same one twice in a run is answered from memory.
     """
-    with ephemeral(plan.repository, ALL) as bare:
+    with ephemeral(plan.repository) as bare:
         return state_of(bare, plan)
 
 
@@ -59,7 +60,7 @@ def tag_hotfix(plan: HotfixPlan, merged_commit: str) -> Pushed:
     burned: set[str] = set()
     moved = 0
     while moved < TRIES:
-        with ephemeral(plan.repository, ALL) as bare:
+        with ephemeral(plan.repository) as bare:
             if not is_ancestor(bare, merged_commit, head_of(bare, plan.main)):
                 raise Refused(f"{merged_commit[:12]} is not on {plan.main} of {plan.repository}: merge it there first")
             if is_ancestor(bare, merged_commit, plan.faulty_commit):
@@ -92,7 +93,7 @@ def prove_hotfix(plan: HotfixPlan, state: BranchState, pushed: Pushed) -> Proof:
     A migration that later commits on main or people's own commits changed is theirs, and nothing is claimed of it.
     Raises Incomplete naming what does not hold.
     """
-    with ephemeral(plan.repository, ALL) as bare:
+    with ephemeral(plan.repository) as bare:
         tags = tags_of(bare)
         theirs = {*changed(bare, plan.faulty_commit, pushed.parent), *(path for path, _ in state.brings)}
         for merged in pushed.others:  # the branch, as the merge has it

@@ -6,8 +6,9 @@ from recovery.catalog import Service
 from recovery.errors import Incomplete
 from recovery.reverts import Proof, Pushed, RevertPlan
 from recovery.wording import proof_of
+from tasks.git.copies import between, ephemeral
 from tasks.git.laws import broken_laws
-from tasks.git.plumbing import ALL, THERE, Repository, ephemeral
+from tasks.git.plumbing import THERE, Repository
 from tasks.git.reading import head_of, is_ancestor, tags_of
 from tasks.git.revert import Conflict, merge_out
 from tasks.retry import PATIENTLY
@@ -19,13 +20,13 @@ def prove_revert(plan: RevertPlan, pushed: Pushed) -> Proof:
 
     Raises Incomplete naming the first one that does not hold.
     """
-    with ephemeral(plan.repository, ALL) as bare:
+    with between(plan, fresh=True) as bare:
         tags = tags_of(bare)
         names = (plan.stable_tag, pushed.tag)
         trees = {f"{tag}^{{tree}}": bare.tree_of(f"{THERE}/tags/{tag}") for tag in names}
         head = head_of(bare, plan.main)
         parents = bare.git("log", "-1", "--format=%P", "--end-of-options", pushed.commit).split()
-        faulty = bare.git("rev-parse", "--verify", f"{THERE}/tags/{plan.faulty_tag}")
+        faulty = bare.listed.get(f"refs/tags/{plan.faulty_tag}")
         claims = [
             (faulty == (plan.faulty_object or faulty), f"the tag {plan.faulty_tag} still is {plan.faulty_object}"),
             (tags.get(plan.faulty_tag) == plan.faulty_commit, f"{plan.faulty_tag} still is {plan.faulty_commit}"),
@@ -48,7 +49,7 @@ def prove_revert(plan: RevertPlan, pushed: Pushed) -> Proof:
 
 def check_repository(service: Service) -> str:
     """Read main and the tags, and try a push without effect; says what was seen."""
-    with ephemeral(service.repository, ALL) as bare:
+    with ephemeral(service.repository) as bare:
         head = head_of(bare, service.main)
         bare.git("push", "--quiet", "--dry-run", bare.url, f"{head}:refs/heads/{service.main}")
         return f"{service.main} is at {head[:12]}, {len(tags_of(bare))} tags; push is allowed"

@@ -6,9 +6,10 @@ from recovery.errors import Refused
 from recovery.pulls import Proposal
 from recovery.reverts import RevertPlan, shortened
 from recovery.wording import propose_revert
+from tasks.git.copies import between
 from tasks.git.fates import refusal
 from tasks.git.laws import preview
-from tasks.git.plumbing import ALL, Repository, ephemeral, rows
+from tasks.git.plumbing import Repository, rows
 from tasks.git.push import make_commit
 from tasks.git.reading import REVERTS, answers_to, branch_of, head_of
 from tasks.retry import PATIENTLY
@@ -22,7 +23,7 @@ def push_branch(plan: RevertPlan, asked: int = 0) -> Proposal:
     that main has left behind is made anew. Raises Refused where people have put anything on it. `asked` is another
     number for every time: the same one twice in a run is answered from memory.
     """
-    with ephemeral(plan.repository, ALL) as bare:
+    with between(plan, (plan.branch,)) as bare:
         head, there = head_of(bare, plan.main), branch_of(bare, plan.branch)
         seen = preview(bare, plan, head)
         if answers_to(bare, plan.faulty_tag, plan.faulty_commit, head, REVERTS):

@@ -7,10 +7,20 @@ from recovery.reverts import Preview, Pushed, RevertPlan, occupied, oldest, shor
 from recovery.versions import Version, next_patch, parse_version
 from recovery.ways import Decision, Way
 from recovery.wording import revert_message
+from tasks.git.copies import between
 from tasks.git.fates import MOST_BURNED, Lost, all_burned, push_refs
 from tasks.git.laws import preview
-from tasks.git.plumbing import ALL, THERE, Repository, ephemeral
-from tasks.git.reading import REVERTS, answers_to, brought_in_by, commits_of, head_of, patches_of, tags_of
+from tasks.git.plumbing import THERE, Repository
+from tasks.git.reading import (
+    REVERTS,
+    answers_to,
+    brought_in_by,
+    commits_of,
+    head_of,
+    names_of_tags,
+    patches_of,
+    tags_of,
+)
 from tasks.git.revert import attempt, commit_revert, merge_out, tag_commit
 from tasks.retry import PATIENTLY
 
@@ -28,7 +38,7 @@ def push_revert(plan: RevertPlan, decision: Decision) -> Pushed | None:
     burned: set[str] = set()
     moved = 0
     while moved < TRIES:
-        with ephemeral(plan.repository, ALL) as bare:
+        with between(plan) as bare:
             there = look(bare, plan, burned)
             if isinstance(there, Pushed) or (there is None and decision.way is Way.PULL_REQUEST):
                 return there
@@ -52,7 +62,7 @@ def tag_merged(plan: RevertPlan, merged: str) -> Pushed:
     burned: set[str] = set()
     moved = 0
     while moved < TRIES:
-        with ephemeral(plan.repository, ALL) as bare:
+        with between(plan) as bare:
             pushed = look(bare, plan, burned, merged)
         if isinstance(pushed, Pushed):
             return pushed
@@ -68,7 +78,7 @@ def read_pushed(plan: RevertPlan) -> Pushed:
     """Read what a revert left on the remote. Raises Refused when the release was not taken out yet."""
     if plan.done_as is None:
         raise Refused(f"{plan.faulty_tag} is not taken out of {plan.main} yet: run revert_release first")
-    with ephemeral(plan.repository, ALL) as bare:
+    with between(plan) as bare:
         return _read_back(bare, plan, plan.done_as)
 
 
@@ -87,13 +97,13 @@ def look(bare: Repository, plan: RevertPlan, burned: set[str], merged: str | Non
     if not landed and merged is None:
         return None
     commit = merged or brought_in_by(bare, landed[-1], head)
-    return _tag_only(bare, plan, commit, tags, burned)
+    return _tag_only(bare, plan, commit, burned)
 
 
 def _push_once(bare: Repository, plan: RevertPlan, burned: set[str]) -> Pushed | Lost:
     head = head_of(bare, plan.main)
     commit = make_commit(bare, plan, preview(bare, plan, head))
-    patch = _free(plan, {*tags_of(bare), *burned})
+    patch = _free(plan, {*names_of_tags(bare), *burned})
     tag = _tag(bare, plan, patch, commit)
     lost = push_refs(bare, plan, patch, f"{commit}:refs/heads/{plan.main}", f"{tag}:refs/tags/{patch}")
     if lost:
@@ -102,7 +112,7 @@ def _push_once(bare: Repository, plan: RevertPlan, burned: set[str]) -> Pushed |
     return Pushed(commit, head, bare.tree_of(commit), patch, commits_of(bare, plan.faulty_commit, head), said)
 
 
-def _tag_only(bare: Repository, plan: RevertPlan, commit: str, tags: dict[str, str], burned: set[str]) -> Pushed | Lost:
+def _tag_only(bare: Repository, plan: RevertPlan, commit: str, burned: set[str]) -> Pushed | Lost:
     parent = bare.commit_of(f"{commit}^1")
     expected, _ = attempt(lambda: merge_out(bare, plan, parent))
     if expected != bare.tree_of(commit):
@@ -111,7 +121,7 @@ def _tag_only(bare: Repository, plan: RevertPlan, commit: str, tags: dict[str, s
             "something else came in with it, look at it before a tag deploys it",
             (f"{commit[:12]} is on {plan.main}",),
         )
-    patch = _free(plan, {*tags, *burned})
+    patch = _free(plan, {*names_of_tags(bare), *burned})
     lost = push_refs(bare, plan, patch, f"{_tag(bare, plan, patch, commit)}:refs/tags/{patch}")
     if lost:
         return _remember(bare, lost, patch, burned)

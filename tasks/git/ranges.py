@@ -8,8 +8,10 @@ from recovery.catalog import Service
 from recovery.errors import Refused
 from recovery.migrations import Compatibility
 from recovery.ranges import Change, Contribution, Range, is_migration, is_own, number_of
+from recovery.versions import parse_version
+from tasks.git.copies import above, ephemeral
 from tasks.git.migrations import judge_migrations
-from tasks.git.plumbing import ALL, THERE, Repository, ephemeral
+from tasks.git.plumbing import THERE, Repository
 from tasks.git.reading import head_of, tags_of
 from tasks.retry import ON_UNAVAILABLE
 
@@ -26,7 +28,12 @@ def read_range(service: Service, faulty_tag: str, stable_tag: str | None) -> Ran
     its statements say so.
     Raises Refused when a tag is not there.
     """
-    with ephemeral(service.repository, ALL) as bare:
+    faulty_version = parse_version(faulty_tag, service.tag_prefix)
+    with (
+        above(service.repository, service.main, parse_version(stable_tag, service.tag_prefix), faulty_version)
+        if stable_tag
+        else ephemeral(service.repository)
+    ) as bare:
         tags = tags_of(bare)
         for tag in (faulty_tag, stable_tag):
             if tag is not None and tag not in tags:

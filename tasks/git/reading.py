@@ -30,6 +30,11 @@ def tags_of(bare: Repository) -> dict[str, str]:
     return tags
 
 
+def names_of_tags(bare: Repository) -> list[str]:
+    """The name of every tag that the remote has, whatever it stands for and whether it was fetched or not."""
+    return [name.removeprefix("refs/tags/") for name in bare.listed if name.startswith("refs/tags/")]
+
+
 def tags_by(bare: Repository, condition: str) -> list[str]:
     """The tags that fulfil `--merged=COMMIT` (ancestors of it) or `--contains=COMMIT` (descendants)."""
     listed = bare.git("for-each-ref", "--format=%(refname)", condition, f"{THERE}/tags")
@@ -46,8 +51,7 @@ def head_of(bare: Repository, branch: str) -> str:
 
 def branch_of(bare: Repository, branch: str) -> str | None:
     """The commit of a branch, or None when there is no such branch."""
-    status, out, _ = bare.answer("rev-parse", "--verify", "--quiet", f"{THERE}/heads/{branch}^{{commit}}")
-    return out if status == 0 else None
+    return bare.listed.get(f"refs/heads/{branch}")
 
 
 def is_ancestor(bare: Repository, older: str, newer: str) -> bool:

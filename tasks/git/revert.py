@@ -3,7 +3,10 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
+
+from gitdb import IStream, LooseObjectDB
 
 from recovery.errors import Refused, Unavailable
 from recovery.reverts import RevertPlan
@@ -115,13 +118,14 @@ def tag_commit(bare: Repository, tag: str, commit: str, message: str, date: date
 
 
 def bare_commit(bare: Repository, tree: str, *parents: str) -> str:
-    """A commit that only stands for its tree in a merge and never leaves this repository."""
-    arguments = [argument for each in parents for argument in ("-p", each)]
-    fixed = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in _NOBODY.items()}
-    return bare.git("commit-tree", *arguments, "-m", "merge base", tree, env=fixed)
+    """A commit that only stands for its tree in a merge and never leaves this repository: made without a process."""
+    lines = [f"tree {tree}", *(f"parent {each}" for each in parents), f"author {_NOBODY}", f"committer {_NOBODY}"]
+    written = "\n".join([*lines, "", "merge base", ""]).encode()
+    made = LooseObjectDB(str(bare.path / "objects")).store(IStream(b"commit", len(written), BytesIO(written)))
+    return str(made.hexsha.decode())
 
 
-_NOBODY = {"NAME": "ripcord", "EMAIL": "ripcord@localhost", "DATE": "2000-01-01T00:00:00Z"}
+_NOBODY = "ripcord <ripcord@localhost> 946684800 +0000"
 
 
 def identity(date: datetime) -> dict[str, str]:

@@ -6,7 +6,8 @@ from recovery.catalog import Service
 from recovery.errors import Refused
 from recovery.fix_scripts import LARGEST, Proposed, choose_script
 from recovery.pulls import PullRequest
-from tasks.git.plumbing import THERE, ephemeral
+from tasks.git.copies import ephemeral
+from tasks.git.plumbing import THERE
 from tasks.git.ranges import changed
 from tasks.retry import ON_UNAVAILABLE
 
@@ -18,8 +19,7 @@ def read_pull_script(service: Service, pull: PullRequest, path: str | None = Non
     Raises Refused when it brings none, several and none is named, or one that is too large or no UTF-8.
     """
     base = pull.merged_as or pull.base
-    wanted = (f"+refs/heads/{pull.base}:{THERE}/heads/{pull.base}", f"+{pull.sha}:{THERE}/pull")
-    with ephemeral(service.repository, wanted) as bare:
+    with ephemeral(service.repository, (pull.base,), (pull.sha,)) as bare:
         onto = f"{base}^1" if pull.merged_as else f"{THERE}/heads/{base}"
         fork = bare.git("merge-base", "--end-of-options", onto, pull.sha)
         found = choose_script(pull.url, changed(bare, fork, pull.sha), path)

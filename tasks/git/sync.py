@@ -10,8 +10,9 @@ from recovery.hotfixes import HotfixPlan
 from recovery.reverts import Pushed, RevertPlan
 from recovery.sync_wording import propose_by_hand, propose_merged, propose_reland
 from recovery.syncs import Objection, Reland, Synced, SyncPlan, objection_to, plan_sync, said_of_push
+from tasks.git.copies import ephemeral
 from tasks.git.fates import Lost, lost_by, refusal
-from tasks.git.plumbing import ALL, Repository, ephemeral
+from tasks.git.plumbing import Repository
 from tasks.git.reading import answers_to, branch_of, head_of, is_ancestor
 from tasks.git.rehearsal import Made, heed_attributes, rehearse, reland_on
 from tasks.retry import ON_UNAVAILABLE
@@ -24,7 +25,7 @@ def preview_sync(service: Service, plan: RevertPlan, pushed: Pushed) -> str:
     """Try the synchronisation and the next release in memory, changing nothing, and say how it would go."""
     if service.develop is None:
         return _no_develop(service)
-    with ephemeral(service.repository, ALL) as bare:
+    with ephemeral(service.repository) as bare:
         sync = _planned(bare, service.develop, plan, pushed)
         looked = _look(bare, sync)
         if isinstance(looked, Synced):
@@ -57,7 +58,7 @@ def _sync(service: Service, plan: RevertPlan | HotfixPlan, pushed: Pushed) -> Sy
     if service.develop is None:
         return Synced(_no_develop(service))
     for _ in range(TRIES):
-        with ephemeral(service.repository, ALL) as bare:
+        with ephemeral(service.repository) as bare:
             synced = _sync_once(bare, _planned(bare, service.develop, plan, pushed))
         if synced is not None:
             get_run_logger().info(synced.said)
@@ -187,6 +188,7 @@ def _offer(bare: Repository, branches: Mapping[str, tuple[str, str]]) -> tuple[L
 
 
 def _read_back(bare: Repository, sync: SyncPlan, made: Made, said: str) -> None:
-    bare.git("fetch", "--quiet", "--no-tags", "--filter=blob:none", "origin", *ALL)
-    if not is_ancestor(bare, made.develop, head_of(bare, sync.develop)):
+    with ephemeral(sync.repository) as again:
+        contained = is_ancestor(again, made.develop, head_of(again, sync.develop))
+    if not contained:
         raise Incomplete(f"after the push {sync.develop} of {bare.url} does not contain {made.develop[:12]}", (said,))

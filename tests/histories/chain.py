@@ -62,7 +62,7 @@ def take_out(
     """Read, plan, preview, choose, push, prove; a refusal is an end, all else that is raised is a fault."""
     with disable_run_logger():
         try:
-            history = read_history.fn(service, tag)
+            history = read_history.fn(service, tag, releases, to)
             faulty = parse_version(tag, service.tag_prefix)
             plan = plan_revert(service, faulty, history, releases, CAUSE, to, deployed)
             preview = preview_revert.fn(plan)
@@ -75,6 +75,16 @@ def take_out(
         assert pushed is not None
         proof = prove_revert.fn(plan, pushed)
         return End(None, decision, plan, preview, pushed, proof)
+
+
+def planned_on_all(service: Service, tag: str, releases: Sequence[Release]) -> RevertPlan | str:
+    """The plan that the whole history gives, with nothing left out and nothing kept; or why there is none."""
+    with disable_run_logger():
+        try:
+            history = read_history.fn(service, tag)
+            return plan_revert(service, parse_version(tag, service.tag_prefix), history, releases, CAUSE)
+        except Refused as refused:
+            return str(refused)
 
 
 def check_proof(remote: Remote, proof: Proof, directory: Path) -> None:

@@ -16,8 +16,10 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from prefect.logging import disable_run_logger
 
+from recovery.reverts import RevertPlan
 from recovery.ways import Way
-from tests.histories.chain import check_proof, claimed, literal, service_of, take_out
+from tasks.git.kept import Kept
+from tests.histories.chain import check_proof, claimed, literal, planned_on_all, service_of, take_out
 from tests.histories.drawing import draw_case
 from tests.histories.model import Case, files, stream
 from tests.histories.oracle import Expected, Verdict, expect
@@ -50,6 +52,11 @@ class Bench:
     ends: Counter[str] = field(default_factory=Counter)
     taken_out: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def kept(self) -> Path:
+        """Where the product keeps what it fetched."""
+        return self.root / "kept"
+
     def publish(self, case: Case) -> Remote:
         """The case as a repository of its own."""
         remote = Remote(self.root, f"acme/case{next(self.numbers)}")
@@ -73,6 +80,7 @@ def _bench() -> Iterator[Bench]:
         for name in [each for each in os.environ if each.startswith("GIT_")]:
             patch.delenv(name)  # any of them costs a process more per command, which clears it away
         patch.setenv("RIPCORD_GITHUB_GIT_URL", f"file://{directory}")
+        patch.setenv("RIPCORD_GIT_CACHE", str(bench.kept))
         yield bench
 
 
@@ -108,21 +116,25 @@ def examine_many(bench: Bench, number: int, slice_of: str | None = None) -> None
     with ThreadPoolExecutor(2) as pool, disable_run_logger():  # once for both threads: it is one switch
         (seed(int(slice_of))(examine_two) if slice_of else examine_two)()
     if AGAIN is None:
-        assert all(bench.ends[end] >= number // 50 for end in ("taken out", Verdict.HOTFIX, Verdict.REFUSED)), (
-            bench.ends
-        )
+        assert all(
+            bench.ends[end] >= number // 50 for end in ("taken out", "read in part", Verdict.HOTFIX, Verdict.REFUSED)
+        ), bench.ends
         assert all(bench.taken_out[trait] >= number // 300 for trait in ALL), bench.taken_out
 
 
 def examine(bench: Bench, case: Case) -> None:
     """Run the chain on one case, twice, and hold the end against the model."""
     remote = bench.publish(case)
+    kept = Kept(bench.kept, f"file://{remote.path}")
     try:
         expected = expect(case)
         before = remote.refs()
         service = service_of(remote, **case.catalogue)
+        whole = planned_on_all(service, case.faulty, case.releases)
+        kept.forget()  # what follows reads as little as it may
         end = take_out(service, case.faulty, case.releases)
         told = f"{expected} {end} {case.story}"
+        assert whole == (end.plan or end.refused) or (end.plan is None and isinstance(whole, RevertPlan)), told
         if end.pushed is None:
             assert remote.refs() == before
             handed = Verdict.HOTFIX if end.way is Way.HOTFIX else Verdict.REFUSED
@@ -137,6 +149,7 @@ def examine(bench: Bench, case: Case) -> None:
         assert claimed(remote, end.pushed) == literal(remote, end.plan, end.pushed, remote.path / "fresh"), told
         after = remote.refs()
         again = take_out(service, case.faulty, case.releases)
+        bench.ends["read in part"] += kept.extent.since != ""
         assert again.pushed, told
         assert (again.pushed.tag, again.pushed.commit) == (end.pushed.tag, end.pushed.commit), told
         assert remote.refs() == after
@@ -145,6 +158,7 @@ def examine(bench: Bench, case: Case) -> None:
         if case.develop is not None:
             bench.ends[check_next_release(remote, case, service, end, remote.path / "next")] += 1
     finally:
+        kept.forget()
         shutil.rmtree(remote.path)
 
 

@@ -1,0 +1,303 @@
+"""Copies of a remote repository that live as long as a step: whole, or from one release upwards.
+
+Which refs there are the remote is asked every time; of what they stand for only what was never fetched is fetched,
+and files come when they are needed. A copy that ends below costs what lies above, however old the repository is;
+`between` makes sure that nothing which is read from it depends on what was left out.
+"""
+
+import os
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from recovery.errors import Refused
+from recovery.reverts import RevertPlan, next_below, versions_above
+from recovery.versions import Version, parse_version
+from tasks.git.kept import Extent, Kept
+from tasks.git.plumbing import THERE, Repository, failure, rows
+from tasks.git.reading import is_ancestor
+from tasks.settings import Settings, git_cache, read_settings
+
+_facts: deque[tuple[str, str, str, str]] = deque(maxlen=100)  # remote; its second commit has the first, its third that
+HEADS, TAGS = "refs/heads/", "refs/tags/"
+_ALL_THE_DEPTH = "--depth=2147483647"
+_ASKPASS = """#!/bin/sh
+case "$1" in
+  Username*) echo x-access-token ;;
+  *) printf '%s\\n' "$RIPCORD_GIT_PASSWORD" ;;
+esac
+"""
+_CONFIG = """[core]
+\trepositoryformatversion = 0
+\tbare = true
+[remote "origin"]
+\turl = "{}"
+\tpromisor = true
+\tpartialclonefilter = blob:none
+"""
+_PUBLIC = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_ALLOW_PROTOCOL": "https:http:file",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "LC_ALL": "C",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a copy is to have: refs and their objects, further objects, and the tag below which nothing is needed."""
+
+    refs: Mapping[str, str]
+    commits: Collection[str] = ()
+    under: str | None = None
+    since: str = ""  # the commit of that tag
+    objects: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "objects", frozenset({*self.refs.values(), *self.commits}))
+
+
+@contextmanager
+def ephemeral(
+    repository: str, branches: Collection[str] | None = None, commits: Collection[str] = (), *, fresh: bool = False
+) -> Iterator[Repository]:
+    """A bare repository holding the remote's refs, their commits and trees; blobs come when they are needed.
+
+    `branches` are the only refs that are wanted, `commits` further objects; `fresh` takes nothing from the disk.
+    Raises Unavailable when the Git host does not answer, Refused when it does not let us in.
+    """
+    with _opened(repository, fresh) as bare:
+        names = bare.listed if branches is None else [f"{HEADS}{name}" for name in branches]
+        wanted = _Wanted({name: bare.listed[name] for name in names if name in bare.listed}, commits)
+        with _filled(bare, wanted) as filled:
+            if filled is None:
+                raise AssertionError("a copy of all there is ends nowhere")
+            yield filled
+
+
+@contextmanager
+def recent(
+    repository: str, main: str, faulty: Version, under: Callable[[Collection[str]], Version | None],
+    branches: Collection[str] = (), *, fresh: bool = False,
+) -> Iterator[Repository | None]:  # fmt: skip
+    """A bare repository with main, some branches, and the versions above the one that `under` chooses from all tags.
+
+    That one and what it contains are left out. None where there is no such version, or the Git host does not serve
+    it so. Raises as `ephemeral` does.
+    """
+    with _opened(repository, fresh) as bare:
+        tags = [name.removeprefix(TAGS) for name in bare.listed if name.startswith(TAGS)]
+        lowest = under(tags)
+        heads = [f"{HEADS}{name}" for name in (main, *branches)]
+        if lowest is None or heads[0] not in bare.listed or faulty.ref not in bare.listed:
+            yield None
+            return
+        names = [*heads, *(f"{TAGS}{name}" for name in versions_above(tags, lowest))]
+        refs = {name: bare.listed[name] for name in names if name in bare.listed}
+        with _filled(bare, _Wanted(refs, under=lowest.ref, since=commit_of(bare, lowest.tag) or "")) as filled:
+            yield filled
+
+
+@contextmanager
+def between(plan: RevertPlan, branches: Collection[str] = (), *, fresh: bool = False) -> Iterator[Repository]:
+    """A copy that lacks nothing of what lies above a plan's stable release: a recent one where that is certain.
+
+    Raises as `ephemeral` does.
+    """
+    stable, faulty = (parse_version(tag, plan.tag_prefix) for tag in (plan.stable_tag, plan.faulty_tag))
+    with above(plan.repository, plan.main, stable, faulty, branches, fresh=fresh) as bare:
+        yield bare
+
+
+@contextmanager
+def above(
+    repository: str, main: str, stable: Version, faulty: Version, branches: Collection[str] = (), *, fresh: bool = False
+) -> Iterator[Repository]:
+    """A copy that lacks nothing of what lies above a stable release: a recent one where that is certain, else all.
+
+    Raises as `ephemeral` does.
+    """
+
+    def below(tags: Collection[str]) -> Version | None:
+        return next_below(tags, stable)
+
+    with recent(repository, main, faulty, below, branches, fresh=fresh) as bare:
+        if bare is not None and reaches(bare, stable.tag, faulty.tag):
+            yield bare
+            return
+    with ephemeral(repository, fresh=fresh) as bare:
+        yield bare
+
+
+def reaches(bare: Repository, stable: str, faulty: str) -> bool:
+    """Answer whether a copy has all that lies above a stable release that a faulty one contains.
+
+    What was left out is what one commit contains: nothing is missing where the stable release contains that commit.
+    """
+    if not bare.since:
+        return True
+    older, newer = (commit_of(bare, tag) for tag in (stable, faulty))
+    if older is None or newer is None:
+        return False
+    fact = (bare.url, bare.since, older, newer)
+    if bare.fresh or fact not in _facts:
+        status, _, _ = bare.answer("merge-base", "--is-ancestor", older, newer)
+        ends = _ends(bare) if status == 0 else ()
+        if not any(bare.since in parents and is_ancestor(bare, commit, older) for commit, parents in ends):
+            return False
+        _facts.append(fact)
+    return True
+
+
+def commit_of(bare: Repository, tag: str) -> str | None:
+    """What a tag of the remote stands for, which need not be a commit; None where there is none."""
+    return bare.peeled.get(f"{TAGS}{tag}") or bare.listed.get(f"{TAGS}{tag}")
+
+
+def _ends(bare: Repository) -> Iterator[tuple[str, list[str]]]:
+    """The commits at which a copy ends, and the parents that they really have: git itself shows none."""
+    asked = (bare.path / "shallow").read_text()
+    printed = bare.git("cat-file", "--batch", given=asked).encode(errors="surrogateescape") + b"\n"
+    while printed:
+        head, _, rest = printed.partition(b"\n")
+        commit, _, size = head.decode().split()
+        headers = rest[: int(size)].partition(b"\n\n")[0].decode(errors="replace").split("\n")
+        yield commit, [line.removeprefix("parent ") for line in headers if line.startswith("parent ")]
+        printed = rest[int(size) + 1 :]
+
+
+@contextmanager
+def _opened(repository: str, fresh: bool) -> Iterator[Repository]:
+    """An empty bare repository that knows what the remote lists."""
+    settings = read_settings()
+    url = f"{settings.github_git_url.rstrip('/')}/{repository}.git"
+    directory = Path(tempfile.mkdtemp(prefix="ripcord-git-"))
+    try:
+        askpass = directory / "askpass"
+        askpass.write_text(_ASKPASS)
+        askpass.chmod(0o700)
+        env = _PUBLIC | {
+            "GIT_ASKPASS": str(askpass),
+            "RIPCORD_GIT_PASSWORD": settings.github_token.get_secret_value(),
+            "HOME": str(directory),
+            **_configuration(settings),
+        }
+        bare = Repository(_made(directory / "bare", url), url, env, fresh=fresh)
+        listed, peeled = _listed(bare)
+        yield replace(bare, listed=listed, peeled=peeled)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _made(path: Path, url: str) -> Path:
+    """What `git init --bare` makes, without a process for it, and the remote."""
+    for each in ("objects/pack", "objects/info", "refs", "info"):
+        (path / each).mkdir(parents=True)
+    (path / "HEAD").write_text("ref: refs/heads/none\n")
+    escaped = url.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    (path / "config").write_text(_CONFIG.format(escaped))
+    return path
+
+
+def _listed(bare: Repository) -> tuple[dict[str, str], dict[str, str]]:
+    status, out, err = bare.answer("ls-remote", "--heads", "--tags", "origin")
+    if status != 0:
+        raise failure(bare.url, "fetch", status, err)
+    pairs = [(name, each) for each, _, name in (line.partition("\t") for line in rows(out))]
+    peeled = {name.removesuffix("^{}"): each for name, each in pairs if name.endswith("^{}")}
+    return {name: each for name, each in pairs if not name.endswith("^{}")}, peeled
+
+
+@contextmanager
+def _filled(bare: Repository, wanted: _Wanted) -> Iterator[Repository | None]:
+    """The repository with what is wanted fetched; what was fetched is kept when the step is over."""
+    home = git_cache()
+    kept = Kept(home, bare.url) if home and not bare.fresh else None
+    extent = _fill(bare, wanted, kept)
+    if extent is None:
+        yield None
+        return
+    if extent.shallow and wanted.under is None:
+        raise Refused(
+            f"{bare.url} is a shallow repository, its history ends before it began: name the full one in "
+            "RIPCORD_GITHUB_GIT_URL"
+        )
+    _write_refs(bare, {f"{THERE}/{name.removeprefix('refs/')}": each for name, each in wanted.refs.items()})
+    packed = not any(len(each.name) == 2 for each in (bare.path / "objects").iterdir())
+    try:
+        yield replace(bare, since=extent.since)
+    finally:
+        if kept and packed:
+            kept.keep(bare.path, extent)
+
+
+def _fill(bare: Repository, wanted: _Wanted, kept: Kept | None) -> Extent | None:
+    """Fetch what is wanted on top of what is kept, or from nothing where that does not go."""
+    lent = kept.lend(bare.path) if kept else None
+    if kept and lent:
+        _write_refs(bare, {f"refs/kept/{each}": each for each in lent.fetched})
+        if lent.shallow:
+            (bare.path / "shallow").write_text("".join(f"{each}\n" for each in lent.shallow))
+        enough = wanted.objects <= {*lent.fetched} and (wanted.under is not None or not lent.shallow)
+        if enough:
+            return lent
+        depth = _ALL_THE_DEPTH if wanted.under is None else None
+        status, _ = _fetch(bare, wanted, depth)
+        if status == 0:
+            return _extent(bare, wanted, lent)
+        kept.forget()
+        shutil.rmtree(bare.path)
+        _made(bare.path, bare.url)
+    if not wanted.objects:
+        return Extent()  # a repository without a single ref
+    status, err = _fetch(bare, wanted, f"--shallow-exclude={wanted.under}" if wanted.under else _ALL_THE_DEPTH)
+    if status == 0:
+        return _extent(bare, wanted, Extent())
+    if wanted.under:
+        return None
+    raise failure(bare.url, "fetch", status, err)
+
+
+def _fetch(bare: Repository, wanted: _Wanted, depth: str | None) -> tuple[int, str]:
+    """Fetch objects; all files, too, where a tag names a file, which git does not get past.
+
+    All the depth there is, said aloud: only then does a shallow remote say that it is one. Otherwise git asks it for
+    the commit it lacks, again for that question's answer, and so on, a process each, without an end.
+    """
+    fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--stdin", *([depth] if depth else [])]
+    given = "".join(f"{each}\n" for each in sorted(wanted.objects))
+    status, _, err = bare.answer(*fetch, "--filter=blob:none", "origin", given=given)
+    if status != 0 and "bad revision" in err:
+        status, _, err = bare.answer(*fetch, "--no-filter", "origin", given=given)
+    return status, err
+
+
+def _extent(bare: Repository, wanted: _Wanted, before: Extent) -> Extent:
+    shallow = bare.path / "shallow"
+    ends = tuple(shallow.read_text().split()) if shallow.exists() else ()
+    fetched = tuple(sorted({*before.fetched, *wanted.objects}))
+    return Extent(fetched, ends, (before.since or wanted.since) if ends else "")
+
+
+def _write_refs(bare: Repository, refs: Mapping[str, str]) -> None:
+    """Write all refs at once, as git packs them (gitrepository-layout(5)), without a process for each."""
+    lines = "".join(f"{each} {name}\n" for name, each in sorted(refs.items()))
+    (bare.path / "packed-refs").write_bytes(lines.encode(errors="surrogateescape"))
+
+
+def _configuration(settings: Settings) -> dict[str, str]:
+    """All the configuration there is: no hooks, no helpers, and the key that signs, if there is one."""
+    pairs = {"core.hooksPath": os.devnull, "credential.helper": "", "core.quotePath": "true"}
+    pairs["maintenance.auto"] = "false"  # else every fetch starts two processes more, for a repository of seconds
+    if settings.signing_key:
+        pairs |= {"user.signingKey": settings.signing_key, "gpg.format": settings.signing_format}
+    made = {"GIT_CONFIG_COUNT": str(len(pairs))}
+    for number, (key, value) in enumerate(pairs.items()):
+        made |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return made
