@@ -188,7 +188,7 @@ def _opened(repository: str, fresh: bool) -> Iterator[Repository]:
             "HOME": str(directory),
             **_configuration(settings),
         }
-        bare = Repository(_made(directory / "bare", url), url, env, fresh=fresh)
+        bare = Repository(_made(directory / "bare", url), url, env, repository, fresh=fresh)
         listed, peeled = _listed(bare)
         yield replace(bare, listed=listed, peeled=peeled)
     finally:

@@ -30,6 +30,7 @@ class Repository:
     path: Path
     url: str
     env: dict[str, str]
+    name: str = ""  # owner and repository, as the catalogue names it
     listed: dict[str, str] = field(default_factory=dict)  # every branch and tag of the remote, and its object
     peeled: dict[str, str] = field(default_factory=dict)  # what the annotated tags among them stand for
     fresh: bool = False  # believes nothing that was read before

@@ -188,7 +188,7 @@ def _offer(bare: Repository, branches: Mapping[str, tuple[str, str]]) -> tuple[L
 
 
 def _read_back(bare: Repository, sync: SyncPlan, made: Made, said: str) -> None:
-    with ephemeral(sync.repository) as again:
+    with ephemeral(bare.name) as again:
         contained = is_ancestor(again, made.develop, head_of(again, sync.develop))
     if not contained:
         raise Incomplete(f"after the push {sync.develop} of {bare.url} does not contain {made.develop[:12]}", (said,))

@@ -17,12 +17,11 @@ import flows.restore_database
 from infra.lab.pgbouncer import PgBouncer as LabPgBouncer
 from infra.lab.pgbouncer import pgbouncer
 from infra.lab.postgres import Postgres
-from infra.lab.postgres_home import give
 from infra.lab.process import free_port, wait_until
 from recovery.databases import PgBouncer, Restore
 from recovery.incidents import Cause
 from recovery.restores import RestorePlan
-from tests.integration.way_back import Shop, new_shop
+from tests.integration.way_back import Shop, new_shop, place_for_sides
 
 POOLER = "SHOP_PGBOUNCER_URL"
 CORRUPT = Cause(sentence="orders have the amounts of other customers")
@@ -161,9 +160,7 @@ def new_street(
     """A shop of a hundred orders and a ledger, in front of it a PgBouncer."""
     with ExitStack() as stack:
         shop = stack.enter_context(new_shop(server, name, monkeypatch))
-        sides = server.data.parent / f"sides-{name}"
-        sides.mkdir(mode=0o700)
-        give(sides, server.runs_as)
+        sides = stack.enter_context(place_for_sides(server))
         users = {server.user: server.password, APPLICATION: SECRET}
         line = f"{name} = host=127.0.0.1 port={server.port} dbname={name} pool_size=20"
         pooler = stack.enter_context(pgbouncer(directory, line, users, pool_mode=pool_mode))

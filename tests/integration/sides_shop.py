@@ -1,6 +1,5 @@
 """A shop whose catalogue says where restored servers live, customers who write meanwhile, and the servers' ends."""
 
-import itertools
 import os
 import signal
 import subprocess
@@ -17,7 +16,6 @@ import pytest
 from pydantic import TypeAdapter
 
 import flows.prepare_release
-from infra.lab.postgres_home import give
 from infra.lab.process import free_port, wait_until
 from recovery.databases import Restore, Secret
 from recovery.restore_points import RestorePoint
@@ -26,7 +24,7 @@ from tasks.postgres.building import standing_of
 from tasks.postgres.sides import read_side
 from tasks.postgres.standing import Standing
 from tests.integration.small_disk import ROOT
-from tests.integration.way_back import Shop
+from tests.integration.way_back import Shop, place_for_sides
 
 RAISE = """
 import sys
@@ -40,7 +38,6 @@ with disable_run_logger():
     given = (TypeAdapter(Database).validate_json(sys.argv[1]), TypeAdapter(RestorePoint).validate_json(sys.argv[2]))
     print(raise_side.fn(*given))
 """
-_numbers = itertools.count(1)
 
 
 def postmasters(sides: Path) -> dict[str, int]:
@@ -64,16 +61,14 @@ def kill_server(sides: Path) -> None:
 @contextmanager
 def with_sides(shop: Shop, **words: Any) -> Iterator[Shop]:
     """The shop with a place of its own for restored servers; whatever still runs there is killed at the end."""
-    sides = shop.server.data.parent / f"sides-{next(_numbers)}"
-    sides.mkdir(mode=0o700)
-    give(sides, shop.server.runs_as)
-    restore = Restore(sides=str(sides), port=free_port(), secret=Secret(name="shop"), **words)
-    try:
-        yield shop.with_(restore=restore)
-    finally:
-        for pid in postmasters(sides).values():
-            os.kill(pid, signal.SIGQUIT)
-        wait_until(lambda: not postmasters(sides), what="the end of all sides", seconds=20)
+    with place_for_sides(shop.server) as sides:
+        restore = Restore(sides=str(sides), port=free_port(), secret=Secret(name="shop"), **words)
+        try:
+            yield shop.with_(restore=restore)
+        finally:
+            for pid in postmasters(sides).values():
+                os.kill(pid, signal.SIGQUIT)
+            wait_until(lambda: not postmasters(sides), what="the end of all sides", seconds=20)
 
 
 def sides_of(shop: Shop) -> Path:

@@ -1,5 +1,6 @@
 """A shop's database on a server that archives, and the gate walked over it as the plain functions that it is."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,6 +73,14 @@ def set_environment(server: Postgres, name: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv(URL, server.dsn(name))
     monkeypatch.setenv("RIPCORD_POSTGRES_BIN", str(server.binaries))
     monkeypatch.setenv("RIPCORD_POSTGRES_USER", server.runs_as or "")
+
+
+@contextmanager
+def place_for_sides(server: Postgres) -> Iterator[Path]:
+    """A directory of the server's user whose path leaves room for a socket's, whoever runs the tests."""
+    with tempfile.TemporaryDirectory(prefix="sides-", ignore_cleanup_errors=True) as made:
+        give(Path(made), server.runs_as)
+        yield Path(made)
 
 
 @contextmanager
