@@ -1,6 +1,7 @@
 """Take a release out with the product's own tasks, in a process of its own, as `flows/revert_release.py` calls them.
 
-usage: python -m infra.bench.ours REPOSITORY; prints one line of JSON: seconds of each step, and the peak in MB.
+usage: python -m infra.bench.ours REPOSITORY [rehearse]; prints a line of JSON: seconds of each step, the peak in MB.
+A rehearsal stops before anything is pushed; what it fetched is kept, and the next process finds it.
 """
 
 import json
@@ -25,11 +26,21 @@ from recovery.ways import choose_way
 from tasks.git import preview_revert, prove_revert, push_revert, read_history, read_range
 
 T = TypeVar("T")
+REHEARSE = "rehearse"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def look(repository: str) -> dict[str, float]:
+    """Read and preview only, as a rehearsal does, which leaves the repository as it is."""
+    return _steps(repository, rehearse=True)
 
 
 def take_out(repository: str) -> dict[str, float]:
     """Plan, push and prove, and say how many seconds each step took."""
+    return _steps(repository, rehearse=False)
+
+
+def _steps(repository: str, *, rehearse: bool) -> dict[str, float]:
     seconds: dict[str, float] = {}
 
     def timed(what: str, step: Callable[[], T]) -> T:
@@ -48,6 +59,8 @@ def take_out(repository: str) -> dict[str, float]:
     seen = timed("preview", lambda: preview_revert.fn(plan))
     between = timed("read range", lambda: read_range.fn(service, FAULTY, plan.stable_tag))
     obstacle = judge_feasibility(service, between).obstacle
+    if rehearse:
+        return seconds
     decision = choose_way(service, plan, seen, obstacle, Protection(), signing=False)
     pushed = timed("push", lambda: push_revert.fn(plan, decision))
     if pushed is None:
@@ -56,13 +69,13 @@ def take_out(repository: str) -> dict[str, float]:
     return seconds
 
 
-def main(repository: str) -> None:
+def main(repository: str, *words: str) -> None:
     """Print what it cost; the peak is this process' alone, git's own processes come and go."""
     with disable_run_logger():
-        seconds = take_out(repository)
+        seconds = look(repository) if words == (REHEARSE,) else take_out(repository)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     sys.stdout.write(json.dumps({"seconds": seconds, "peak_mb": peak}) + "\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
