@@ -1,6 +1,6 @@
 """Measure on the lab and print one table.
 
-usage: python -m infra.bench [all|cluster|source]; --help tells the sizes.
+usage: python -m infra.bench [all|cluster|source|database]; --help tells the sizes.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from infra.bench import source
+from infra.bench import database, source
 from infra.bench.idle import cost
 from infra.bench.latency import by_alert, by_kubectl, by_prefect, deploy, stock_serve, time_to_patch
 from infra.lab.founding import world
@@ -27,15 +27,18 @@ STOCK, RAW = 3, 5
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure the part that is asked for, or all."""
     parser = argparse.ArgumentParser(prog="python -m infra.bench", description="What ripcord costs and how fast it is.")
-    parser.add_argument("part", nargs="?", choices=("all", "cluster", "source"), default="all")
+    parser.add_argument("part", nargs="?", choices=("all", "cluster", "source", "database"), default="all")
     parser.add_argument("--incidents", type=int, default=15, help="alerts, one at a time")
     parser.add_argument("--idle-seconds", type=float, default=60, help="how long the idle cost is looked at")
     parser.add_argument("--commits", type=int, default=source.FULL.commits, help="of the large repository")
     parser.add_argument("--files", type=int, default=source.FULL.files, help="of the large repository")
-    parser.add_argument("--runs", type=int, default=source.RUNS, help="of each way through the source")
+    parser.add_argument("--runs", type=int, default=source.RUNS, help="of each way through the source, and restores")
+    parser.add_argument("--gib", type=int, default=1, help="size of the database that is taken back")
     asked = parser.parse_args(argv)
     if asked.part in ("all", "source"):
         source.main(replace(source.FULL, commits=asked.commits, files=asked.files), asked.runs)
+    if asked.part in ("all", "database"):
+        database.main(asked.gib, asked.runs)
     if asked.part in ("all", "cluster"):
         cluster(asked.incidents, asked.idle_seconds)
 

@@ -1,0 +1,315 @@
+"""What a way back for a database costs: ours, and PostgreSQL's own programs, on the same server.
+
+A database of pgbench's with clients behind PgBouncer is gated, and taken back by the parachute and cold. What clients
+wait is what they see themselves: the time from a statement to its acknowledgement.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from infra.lab.pgbouncer import PgBouncer as LabPgBouncer
+from infra.lab.pgbouncer import pgbouncer
+from infra.lab.postgres import Postgres, postgres
+from infra.lab.postgres_home import give
+from infra.lab.prefect import PrefectServer, prefect_server
+from infra.lab.process import free_port, wait_until
+from recovery.catalog import Service
+from recovery.databases import Database, PgBouncer, Restore, Smoke
+
+ROOT = Path(__file__).parents[2]
+NAME, VERSION, APPLICATION = "bench", "v1.2.0", "shopper"
+SCALE = 68  # of pgbench: a gibibyte
+CLIENTS, TPS_SECONDS, TPS_TURNS = 8, 15, 3
+URL, POOLER = "BENCH_DATABASE_URL", "BENCH_PGBOUNCER_URL"
+HALF, MOST, ALLOWANCE, KEPT = 0.5, 2.0, 0.5, 0.95  # the limits: p50, p99, cold above the engine's own, TPS left
+
+
+@dataclass(frozen=True, slots=True)
+class Cutover:
+    """What one restore cost: its own seconds, each client's longest wait, and what clients were told went wrong."""
+
+    seconds: float
+    waits: tuple[float, ...]
+    errors: tuple[str, ...] = ()
+
+
+@dataclass
+class Clients:
+    """Clients that write one row after the other, and remember the longest time that each of them waited."""
+
+    dsn: str
+    waits: list[float] = field(default_factory=lambda: [0.0] * CLIENTS)
+    written: list[int] = field(default_factory=lambda: [0] * CLIENTS)
+    errors: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._work, args=(number,)) for number in range(CLIENTS)]
+
+    def __enter__(self) -> "Clients":
+        for thread in self._threads:
+            thread.start()
+        self.wait_for_more()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join(60)
+
+    def wait_for_more(self) -> None:
+        """Until every client has written again, or somebody was told that something went wrong."""
+        before = list(self.written)
+        wait_until(
+            lambda: self.errors or all(now > then for now, then in zip(self.written, before, strict=True)),
+            what="clients that write", seconds=60,
+        )  # fmt: skip
+
+    def _work(self, number: int) -> None:
+        try:
+            with psycopg.connect(self.dsn, autocommit=True, prepare_threshold=None) as connection:
+                while not self._over.is_set():
+                    began = time.perf_counter()
+                    connection.execute("INSERT INTO ledger (who) VALUES (%s)", (f"client {number}",))
+                    self.waits[number] = max(self.waits[number], time.perf_counter() - began)
+                    self.written[number] += 1
+                    time.sleep(0.005)
+        except psycopg.Error as error:
+            self.errors.append(str(error))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A database, its pooler, and everything that ripcord needs to know of them."""
+
+    directory: Path
+    server: Postgres
+    pooler: LabPgBouncer
+    service: Service
+    env: dict[str, str]
+
+    def ours(self, what: str) -> float:
+        """Walk the gate or the restore in a process of its own; the seconds of its steps, its start aside."""
+        argv = [sys.executable, "-m", "infra.bench.way_back", what, VERSION]
+        given = self.service.model_dump_json()
+        done = subprocess.run(argv, cwd=ROOT, env=self.env, input=given, capture_output=True, text=True, timeout=1800)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(argv[1:])} failed: {done.stderr[-2000:]}")
+        return float(json.loads(done.stdout.splitlines()[-1])["whole"])
+
+    def program(self, name: str, *arguments: str | Path) -> str:
+        """Run one of PostgreSQL's programs as the user of the server, and return what it printed."""
+        argv = [str(self.server.binaries / name), *map(str, arguments)]
+        env = {"PGPASSWORD": self.server.password, "PATH": os.defpath, "LC_ALL": "C"}
+        user = {"user": self.server.runs_as, "extra_groups": []} if self.server.runs_as else {}
+        done = subprocess.run(argv, cwd=self.directory, env=env, capture_output=True, text=True, timeout=1800, **user)  # type: ignore[call-overload]
+        if done.returncode:
+            raise RuntimeError(f"{name} failed: {done.stderr[-2000:]}")
+        return str(done.stdout)
+
+    @property
+    def connecting(self) -> tuple[str, ...]:
+        """The arguments by which a program finds the server."""
+        return "-h", "127.0.0.1", "-p", str(self.server.port), "-U", self.server.user
+
+
+def main(gib: int, runs: int) -> None:
+    """Measure all in one run, print the table, and say what does not hold."""
+    console = Console()
+    directory = Path(tempfile.mkdtemp(prefix="ripcord-bench-"))
+    directory.chmod(0o755)
+    try:
+        with postgres(directory / "prefect") as database, prefect_server(directory / "prefect", database) as prefect:
+            console.print(f"taking a database of {gib} GiB back, {runs} times each, {CLIENTS} clients behind PgBouncer")
+            parachute, gates, backups, tps = [], [], [], []
+            for number in range(runs):
+                with place(directory / f"parachute{number}", prefect, gib, parachute=True) as here:
+                    backups.append(_timed(lambda here=here: raw_backup(here)))  # type: ignore[misc]
+                    before = rate(here)
+                    gates.append(here.ours("gate"))
+                    tps.append(rate(here) / before)
+                    parachute.append(cut_over(here))
+            cold, raw = [], []
+            for number in range(runs):
+                with place(directory / f"cold{number}", prefect, gib, parachute=False) as here:
+                    raw.append(raw_restore(here))
+                    here.ours("gate")
+                    cold.append(cut_over(here))
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    console.print(table(gib, parachute, cold, raw, gates, backups, tps))
+
+
+def table(
+    gib: int,
+    parachute: Sequence[Cutover],
+    cold: Sequence[Cutover],
+    raw: Sequence[float],
+    gates: Sequence[float],
+    backups: Sequence[float],
+    tps: Sequence[float],
+) -> Table:
+    """Every figure with its limit, and whether that holds."""
+    shown = Table("what", "runs", "min", "median", "max", "limit", "holds", title=f"taking {gib} GiB of data back")
+    waits = [each for cutover in parachute for each in cutover.waits]
+    shown.add_row("by parachute: each client's longest wait; s", *_figures(waits), *_held_waits(waits))
+    shown.add_row("by parachute: the whole restore; s", *_figures([each.seconds for each in parachute]), "-", "")
+    shown.add_row("cold: each client's longest wait; s", *_figures([w for each in cold for w in each.waits]), "-", "")
+    errors = sum(len(each.errors) for each in (*parachute, *cold))
+    shown.add_row("clients that were told of an error", "", "", str(errors), "", "0", _word(errors == 0))
+    shown.add_row("raw: copy the backup, recover, promote; s", *_figures(raw), "the floor", "")
+    most = statistics.median(raw) + ALLOWANCE
+    seconds = [each.seconds for each in cold]
+    shown.add_row("cold: the whole restore; s", *_figures(seconds), f"at most {most:.2f}", _word(max(seconds) <= most))
+    shown.add_row("raw: pg_basebackup; s", *_figures(backups), "the floor", "")
+    shown.add_row("the gate, with amcheck and the parachute; s", *_figures(gates), "-", "")
+    shown.add_row("TPS armed, of those before", *_figures(tps), f"at least {KEPT:g}", _word(min(tps) >= KEPT))
+    return shown
+
+
+def _held_waits(waits: Sequence[float]) -> tuple[str, str]:
+    ordered = sorted(waits)
+    p99 = ordered[min(len(ordered) - 1, round(0.99 * (len(ordered) - 1)))]
+    holds = statistics.median(waits) <= HALF and p99 <= MOST
+    return f"p50 at most {HALF:g}, p99 {MOST:g}", _word(holds)
+
+
+def _figures(values: Sequence[float]) -> tuple[str, str, str, str]:
+    least, middle, most = (f"{each:.2f}" for each in (min(values), statistics.median(values), max(values)))
+    return str(len(values)), least, middle, most
+
+
+def _word(holds: bool) -> str:
+    return "yes" if holds else "NO"
+
+
+@contextmanager
+def place(directory: Path, prefect: PrefectServer, gib: int, *, parachute: bool) -> Iterator[Place]:
+    """A fresh database of so many gibibytes with its clients' way, and room for its sets and restored servers."""
+    with ExitStack() as stack:
+        server = stack.enter_context(postgres(directory, archiving=True))
+        server.create_database(NAME)
+        backups, sides = (Path(tempfile.mkdtemp(prefix=f"ripcord-{what}-")) for what in ("sets", "sides"))
+        for each in (backups, sides):
+            give(each, server.runs_as)
+            stack.callback(shutil.rmtree, each, ignore_errors=True)
+        password = secrets.token_urlsafe(12)
+        line = f"{NAME} = host=127.0.0.1 port={server.port} dbname={NAME} pool_size={CLIENTS}"
+        users = {server.user: server.password, APPLICATION: password}
+        pooler = stack.enter_context(pgbouncer(directory / "pooler", line, users))
+        with psycopg.connect(server.dsn(NAME), autocommit=True) as connection:
+            connection.execute(f"CREATE ROLE {APPLICATION} LOGIN PASSWORD '{password}'".encode())
+            connection.execute("CREATE TABLE ledger (id bigserial PRIMARY KEY, who text NOT NULL)")
+            connection.execute(f"GRANT ALL ON ledger, ledger_id_seq TO {APPLICATION}".encode())
+        way = PgBouncer(admin_variable=POOLER, databases_file=str(pooler.databases_file), alias=NAME)
+        database = Database(
+            url_variable=URL, backups=str(backups), archive=str(server.archive), uncounted=("public.ledger",),
+            smoke=(Smoke(sql="SELECT count(*) FROM pgbench_branches", equals=str(SCALE * gib)),),
+            restore=Restore(sides=str(sides), port=free_port(), pgbouncer=way, parachute=parachute, approval="none"),
+        )  # fmt: skip
+        service = Service(name=NAME, namespace=NAME, repository=f"acme/{NAME}", database=database)
+        env = os.environ | prefect.environment | {
+            URL: server.dsn(NAME), POOLER: pooler.admin_dsn(),
+            "RIPCORD_POSTGRES_BIN": str(server.binaries), "RIPCORD_POSTGRES_USER": server.runs_as or "",
+            "PREFECT_LOGGING_LEVEL": "ERROR",
+        }  # fmt: skip
+        here = Place(directory, server, pooler, service, env)
+        here.program("pgbench", *here.connecting, "-i", "-q", "-s", str(SCALE * gib), NAME)
+        stack.callback(end_sides, sides)
+        yield here
+
+
+def end_sides(sides: Path) -> None:
+    """Stop the restored servers, which outlive whoever raised them."""
+    for lock in sides.glob("*/data/postmaster.pid"):
+        pid = int(lock.read_text().split()[0])
+        os.kill(pid, 3)  # SIGQUIT: at once
+        wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), what="the end of a side", seconds=30)  # type: ignore[misc]
+
+
+def cut_over(here: Place) -> Cutover:
+    """Take the database back while clients write."""
+    with Clients(here.pooler.dsn(NAME, APPLICATION)) as clients:
+        seconds = here.ours("restore")
+        clients.wait_for_more()
+    return Cutover(seconds, tuple(clients.waits), tuple(clients.errors))
+
+
+def rate(here: Place) -> float:
+    """Transactions in a second, as pgbench counts them, on the server itself."""
+    counted = []
+    for _ in range(TPS_TURNS):
+        told = here.program("pgbench", *here.connecting, "-c", "4", "-T", str(TPS_SECONDS), "-n", NAME)
+        [line] = [line for line in told.splitlines() if line.startswith("tps = ")]
+        counted.append(float(line.split()[2]))
+    return statistics.median(counted)
+
+
+def raw_backup(here: Place) -> Path:
+    """What people do before a deployment: `pg_basebackup`, with its manifest."""
+    backup = here.server.data.parent / "raw-backup"
+    here.program("pg_basebackup", *here.connecting, "-c", "fast", "-X", "none", "-D", backup)
+    return backup
+
+
+def raw_restore(here: Place) -> float:
+    """What people do in a catastrophe, by the manual (PostgreSQL, "Recovering Using a Continuous Archive Backup").
+
+    The seconds from the copy's first byte to a server that takes writes.
+    """
+    backup = raw_backup(here)
+    with psycopg.connect(here.server.dsn(NAME), autocommit=True) as connection:
+        connection.execute("SELECT pg_create_restore_point('raw')")
+        row = connection.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
+    segment = str(row[0]) if row else ""
+    wait_until((here.server.archive / segment).exists, what=f"the archiving of {segment}", seconds=60)
+    side, port = here.server.data.parent / "raw-side", free_port()
+    settings = (
+        f"restore_command = 'cp {here.server.archive}/%f %p'\nrecovery_target_name = 'raw'\n"
+        f"recovery_target_action = 'promote'\nport = {port}\narchive_mode = off\nunix_socket_directories = ''\n"
+        "listen_addresses = '127.0.0.1'\nfsync = off\n"
+    )
+
+    def act() -> None:
+        user = {"user": here.server.runs_as, "extra_groups": []} if here.server.runs_as else {}
+        subprocess.run(["cp", "-a", backup, side], check=True, cwd="/", **user)  # type: ignore[call-overload]
+        with (side / "postgresql.auto.conf").open("a") as file:
+            file.write(settings)
+        (side / "recovery.signal").touch()
+        give(side / "recovery.signal", here.server.runs_as)
+        log = side / "server.log"
+        here.program("pg_ctl", "-D", side, "-l", log, "-w", "-t", "600", "start")
+        dsn = here.server.dsn(NAME).replace(f":{here.server.port}/", f":{port}/")
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            wait_until(
+                lambda: connection.execute("SELECT NOT pg_is_in_recovery()").fetchone() == (True,),
+                what="the end of recovery", seconds=60,
+            )  # fmt: skip
+
+    seconds = _timed(act)
+    here.program("pg_ctl", "-D", side, "-m", "immediate", "stop")
+    for each in (side, backup):
+        shutil.rmtree(each)
+    return seconds
+
+
+def _timed(act: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began

@@ -1,0 +1,64 @@
+"""Walk the gate or the restore of one database as its flow does, on the Prefect server of the environment.
+
+usage: python -m infra.bench.way_back gate|restore VERSION, the service as JSON on standard input; prints one line of
+JSON: the seconds of each step, and of the whole from the first step's begin to the last one's end.
+
+Prometheus is not asked whether customers succeed: the bench has none.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from prefect import Task, flow
+
+import flows.prepare_release
+import flows.restore_database
+from recovery.catalog import Service
+from recovery.incidents import Cause
+
+CORRUPT = Cause(sentence="every amount is another customer's")
+_seconds: dict[str, float] = {}
+
+
+@flow(name="bench", flow_run_name="bench the gate", persist_result=True)
+def gate(service: Service, version: str) -> bool:
+    """The gate up to its proof; answers whether the way back is proved."""
+    return flows.prepare_release.prove(service, version, rehearse=False).proved
+
+
+@flow(name="bench", flow_run_name="bench the restore", persist_result=True)
+def restore(service: Service, version: str) -> bool:
+    """The restore after the question."""
+    flows.restore_database.take_back(service, flows.restore_database.decide(service, version, CORRUPT))
+    return True
+
+
+def main(what: str, version: str) -> None:
+    """Walk it, and say how long it took."""
+    service = Service.model_validate_json(sys.stdin.read())
+    vars(flows.restore_database)["wait_until_recovered"] = lambda entry: f"{entry.name} was not asked"
+    type.__setattr__(Task, "__call__", _timed(Task.__call__))
+    done = {"gate": gate, "restore": restore}[what](service, version)
+    if not done:
+        raise SystemExit(f"the way back of {version} was not proved")
+    sys.stdout.write(json.dumps({"whole": _seconds.pop("end") - _seconds.pop("begin"), "steps": _seconds}) + "\n")
+
+
+def _timed(call: Callable[..., Any]) -> Callable[..., Any]:
+    def step(self: Task[..., Any], *given: Any, **named: Any) -> Any:
+        began = time.perf_counter()
+        _seconds.setdefault("begin", began)
+        try:
+            return call(self, *given, **named)
+        finally:
+            _seconds["end"] = time.perf_counter()
+            _seconds[self.name] = _seconds.get(self.name, 0.0) + _seconds["end"] - began
+
+    return step
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,53 @@
+"""What the table of the database's bench says of what was measured."""
+
+from collections.abc import Sequence
+
+from infra.bench.database import Cutover, table
+
+
+def shown(
+    waits: Sequence[float] = (0.1,),
+    errors: tuple[str, ...] = (),
+    cold: float = 10.0,
+    raw: Sequence[float] = (10.0,),
+    tps: Sequence[float] = (1.0,),
+) -> dict[str, list[str]]:
+    """The table's rows by their first cell."""
+    made = table(1, [Cutover(3.0, tuple(waits), errors)], [Cutover(cold, (9.0,))], raw, [30.0], [8.0], tps)
+    columns = [list(column.cells) for column in made.columns]
+    return {str(cells[0]): [str(cell) for cell in cells[1:]] for cells in zip(*columns, strict=True)}
+
+
+def words(rows: dict[str, list[str]]) -> list[str]:
+    """Whether each limit holds."""
+    return [row[-1] for row in rows.values() if row[-1]]
+
+
+def test_at_its_limit_each_holds() -> None:
+    """Half a second for the middle client, two for the slowest, no error, the engine's own and half a second, 95 %."""
+    assert words(shown((0.5, 0.5, 2.0), cold=10.5, tps=(0.95,))) == ["yes"] * 4
+
+
+def test_above_its_limit_none_holds() -> None:
+    """Each is told for itself."""
+    assert words(shown((0.51,), ("lost",), cold=10.51, tps=(0.94,))) == ["NO"] * 4
+    assert words(shown((0.1, 0.1, 2.1))) == ["NO", "yes", "yes", "yes"]
+
+
+def test_the_slowest_client_of_a_few_is_the_p99() -> None:
+    """Below a hundred of them there is no other."""
+    waits = [0.1] * 20 + [3.0]
+
+    row = shown(waits)["by parachute: each client's longest wait; s"]
+
+    assert row == ["21", "0.10", "0.10", "3.00", "p50 at most 0.5, p99 2", "NO"]
+
+
+def test_cold_is_held_against_the_middle_of_the_raw_tools() -> None:
+    """And the slowest of ours speaks for all."""
+    assert shown(cold=12.5, raw=(5.0, 12.0, 30.0))["cold: the whole restore; s"][-2:] == ["at most 12.50", "yes"]
+
+
+def test_one_turn_with_too_few_transactions_is_enough() -> None:
+    """The middle one does not speak for all."""
+    assert shown(tps=(0.9, 1.0, 1.0))["TPS armed, of those before"][-1] == "NO"
