@@ -85,27 +85,32 @@ def mended_shop(server: Postgres, name: str, monkeypatch: pytest.MonkeyPatch) ->
     """A shop with a thousand carts."""
     with new_shop(server, name, monkeypatch) as shop:
         shop.sql(TABLES)
-        mended = Mended(shop)
-
-        def ask(form: type[FixApproval], description: str, key: str) -> FixApproval:
-            mended.asked.append(description)
-            return FixApproval(approve=mended.answer)
-
-        def tell(identity: str, title: str, text: str) -> str:
-            mended.told[identity] = f"{title}: {text}"
-            return title
-
-        def plan(*given: Any) -> FixPlan:
-            mended.plans.append(plan_fix(*given))
-            return mended.plans[-1]
-
-        monkeypatch.setenv("RIPCORD_PATIENCE", "0.05")
-        monkeypatch.setattr(flows.fix_forward, "plan_fix", plan)
-        monkeypatch.setattr(flows.fix_forward, "read_service", lambda name: mended.shop.service)
-        monkeypatch.setattr(flows.fix_forward, "show", lambda key, text, said: mended.shown.update({key: text}))
-        monkeypatch.setattr(flows.fix_forward, "notify", tell)
-        monkeypatch.setattr(flows.fix_forward, "ask_person", ask)
-        monkeypatch.setattr(flows.fix_forward, "this_run", lambda: "http://prefect/run")
-        yield mended
+        yield mending(shop, monkeypatch)
     with psycopg.connect(server.dsn(), autocommit=True) as connection:  # else each clone is larger than the one before
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def mending(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Mended:
+    """Have the flow mend this shop, and note what it shows, tells and asks."""
+    mended = Mended(shop)
+
+    def ask(form: type[FixApproval], description: str, key: str) -> FixApproval:
+        mended.asked.append(description)
+        return FixApproval(approve=mended.answer)
+
+    def tell(identity: str, title: str, text: str) -> str:
+        mended.told[identity] = f"{title}: {text}"
+        return title
+
+    def plan(*given: Any) -> FixPlan:
+        mended.plans.append(plan_fix(*given))
+        return mended.plans[-1]
+
+    monkeypatch.setenv("RIPCORD_PATIENCE", "0.05")
+    monkeypatch.setattr(flows.fix_forward, "plan_fix", plan)
+    monkeypatch.setattr(flows.fix_forward, "read_service", lambda name: mended.shop.service)
+    monkeypatch.setattr(flows.fix_forward, "show", lambda key, text, said: mended.shown.update({key: text}))
+    monkeypatch.setattr(flows.fix_forward, "notify", tell)
+    monkeypatch.setattr(flows.fix_forward, "ask_person", ask)
+    monkeypatch.setattr(flows.fix_forward, "this_run", lambda: "http://prefect/run")
+    return mended

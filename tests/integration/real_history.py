@@ -1,8 +1,8 @@
 """Walk the migration history of a real application, Prefect's own, on an empty database, one revision after the other.
 
-usage: python -m tests.integration.real_history [LAST]; the database is PREFECT_API_DATABASE_CONNECTION_URL, and libpq's
-own variables lead there, too. Prints one JSON object per revision: its id, its SQL as Alembic renders it without a
-database (null where it needs one), and the catalog after it, as PostgreSQL has it.
+usage: python -m tests.integration.real_history [LAST [walk|render]]; PREFECT_API_DATABASE_CONNECTION_URL is the
+database, and libpq's own variables lead there, too. Prints one JSON object per revision: its id, its SQL as Alembic
+renders it without a database (null where it needs one), and the catalog after it, as PostgreSQL has it.
 """
 
 import io
@@ -43,17 +43,20 @@ CATALOG = {
 LEDGER = re.compile(r"^(CREATE TABLE|INSERT INTO|UPDATE) alembic_version\b.*?;\n", re.DOTALL | re.MULTILINE)
 
 
-def main(last: str = "head") -> None:
-    """Go up to the last revision."""
+def main(last: str = "head", what: str = "walk") -> None:
+    """Go up to the last revision, or only say what that one is, without touching the database."""
     warnings.simplefilter("ignore")
     config = alembic_config()
     config.set_main_option("version_locations", str(provide_database_interface().orm.versions_dir))
     script = ScriptDirectory.from_config(config)
-    for revision in reversed(list(script.iterate_revisions(last, "base"))):
+    revisions = list(script.iterate_revisions(last, "base"))
+    for revision in reversed(revisions if what == "walk" else revisions[:1]):
         rendered = _rendered(config, f"{revision.down_revision or 'base'}:{revision.revision}")
-        with redirect_stdout(sys.stderr):
-            command.upgrade(config, revision.revision)
-        told = {"revision": revision.revision, "title": revision.doc, "sql": rendered, **dict(_catalog())}
+        told: dict[str, object] = {"revision": revision.revision, "title": revision.doc, "sql": rendered}
+        if what == "walk":
+            with redirect_stdout(sys.stderr):
+                command.upgrade(config, revision.revision)
+            told |= dict(_catalog())
         sys.stdout.write(json.dumps(told) + "\n")
 
 
