@@ -19,7 +19,7 @@ from recovery.reverts import RevertPlan, next_below, versions_above
 from recovery.versions import Version, parse_version
 from tasks.git.kept import Extent, Kept
 from tasks.git.plumbing import THERE, Repository, failure, rows
-from tasks.git.reading import is_ancestor
+from tasks.git.reading import contents_of, is_ancestor
 from tasks.settings import Settings, git_cache, read_settings
 
 _facts: deque[tuple[str, str, str, str]] = deque(maxlen=100)  # remote; its second commit has the first, its third that
@@ -162,14 +162,10 @@ def commit_of(bare: Repository, tag: str) -> str | None:
 
 def _ends(bare: Repository) -> Iterator[tuple[str, list[str]]]:
     """The commits at which a copy ends, and the parents that they really have: git itself shows none."""
-    asked = (bare.path / "shallow").read_text()
-    printed = bare.git("cat-file", "--batch", given=asked).encode(errors="surrogateescape") + b"\n"
-    while printed:
-        head, _, rest = printed.partition(b"\n")
-        commit, _, size = head.decode().split()
-        headers = rest[: int(size)].partition(b"\n\n")[0].decode(errors="replace").split("\n")
+    commits = (bare.path / "shallow").read_text().split()
+    for commit, content in zip(commits, contents_of(bare, commits), strict=True):
+        headers = content.partition(b"\n\n")[0].decode(errors="replace").split("\n")
         yield commit, [line.removeprefix("parent ") for line in headers if line.startswith("parent ")]
-        printed = rest[int(size) + 1 :]
 
 
 @contextmanager

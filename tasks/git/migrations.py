@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from recovery.migration_files import LARGEST, MOST, judge_file
 from recovery.migrations import Compatibility
 from tasks.git.plumbing import Repository
+from tasks.git.reading import contents_of
 
 CHUNK = 200  # paths in one command
 _FILES = ("100644", "100755")
@@ -46,18 +47,5 @@ def _texts(bare: Repository, at: str, paths: Sequence[str]) -> dict[str, str]:
             mode, _, blob, size = facts.split()
             if mode in _FILES and int(size) <= LARGEST:
                 blobs[path] = blob
-    return dict(zip(blobs, _contents(bare, list(blobs.values())), strict=True))
-
-
-def _contents(bare: Repository, blobs: Sequence[str]) -> list[str]:
-    """What is in some blobs; git tells their lengths in bytes."""
-    if not blobs:
-        return []
-    printed = bare.git("cat-file", "--batch", given="".join(f"{blob}\n" for blob in blobs))
-    raw, found = printed.encode(errors="surrogateescape") + b"\n", []
-    for _ in blobs:
-        head, raw = raw.split(b"\n", 1)
-        size = int(head.split()[2])
-        found.append(raw[:size].decode(errors="surrogateescape"))
-        raw = raw[size + 1 :]
-    return found
+    texts = (content.decode(errors="surrogateescape") for content in contents_of(bare, list(blobs.values())))
+    return dict(zip(blobs, texts, strict=True))

@@ -35,6 +35,20 @@ def names_of_tags(bare: Repository) -> list[str]:
     return [name.removeprefix("refs/tags/") for name in bare.listed if name.startswith("refs/tags/")]
 
 
+def contents_of(bare: Repository, objects: Sequence[str]) -> list[bytes]:
+    """What is in some objects, as git stores it; their lengths are told in bytes."""
+    if not objects:
+        return []
+    printed = bare.git("cat-file", "--batch", given="".join(f"{each}\n" for each in objects))
+    raw, found = printed.encode(errors="surrogateescape") + b"\n", []
+    for _ in objects:
+        head, raw = raw.split(b"\n", 1)
+        size = int(head.split()[2])
+        found.append(raw[:size])
+        raw = raw[size + 1 :]
+    return found
+
+
 def tags_by(bare: Repository, condition: str) -> list[str]:
     """The tags that fulfil `--merged=COMMIT` (ancestors of it) or `--contains=COMMIT` (descendants)."""
     listed = bare.git("for-each-ref", "--format=%(refname)", condition, f"{THERE}/tags")
