@@ -8,10 +8,12 @@ and files come when they are needed. A copy that ends below costs what lies abov
 import os
 import shutil
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from pathlib import Path
 
 from recovery.errors import Refused
@@ -23,6 +25,8 @@ from tasks.git.reading import contents_of, is_ancestor
 from tasks.settings import Settings, git_cache, read_settings
 
 _facts: deque[tuple[str, str, str, str]] = deque(maxlen=100)  # remote; its second commit has the first, its third that
+_seen: dict[str, tuple[float, dict[str, str], dict[str, str]]] = {}  # remote; when, and what it listed
+MOMENT = 3.0  # seconds
 HEADS, TAGS = "refs/heads/", "refs/tags/"
 _ALL_THE_DEPTH = "--depth=2147483647"
 _ASKPASS = """#!/bin/sh
@@ -49,6 +53,16 @@ _PUBLIC = {
 }
 
 
+class When(Enum):
+    """Of what time a copy must be."""
+
+    A_MOMENT_AGO = (
+        "as this process saw the remote a moment ago: for what is only shown, and read again before it is done"
+    )
+    ASKED = "as the remote lists its refs now"
+    FRESH = "all of it read now, and nothing believed that was kept"
+
+
 @dataclass(frozen=True, slots=True)
 class _Wanted:
     """What a copy is to have: refs and their objects, further objects, and the tag below which nothing is needed."""
@@ -65,14 +79,15 @@ class _Wanted:
 
 @contextmanager
 def ephemeral(
-    repository: str, branches: Collection[str] | None = None, commits: Collection[str] = (), *, fresh: bool = False
-) -> Iterator[Repository]:
+    repository: str, branches: Collection[str] | None = None, commits: Collection[str] = (),
+    *, when: When = When.ASKED,
+) -> Iterator[Repository]:  # fmt: skip
     """A bare repository holding the remote's refs, their commits and trees; blobs come when they are needed.
 
-    `branches` are the only refs that are wanted, `commits` further objects; `fresh` takes nothing from the disk.
+    `branches` are the only refs that are wanted, `commits` further objects.
     Raises Unavailable when the Git host does not answer, Refused when it does not let us in.
     """
-    with _opened(repository, fresh) as bare:
+    with _opened(repository, when) as bare:
         names = bare.listed if branches is None else [f"{HEADS}{name}" for name in branches]
         wanted = _Wanted({name: bare.listed[name] for name in names if name in bare.listed}, commits)
         with _filled(bare, wanted) as filled:
@@ -84,14 +99,14 @@ def ephemeral(
 @contextmanager
 def recent(
     repository: str, main: str, faulty: Version, under: Callable[[Collection[str]], Version | None],
-    branches: Collection[str] = (), *, fresh: bool = False,
+    branches: Collection[str] = (), *, when: When = When.ASKED,
 ) -> Iterator[Repository | None]:  # fmt: skip
     """A bare repository with main, some branches, and the versions above the one that `under` chooses from all tags.
 
     That one and what it contains are left out. None where there is no such version, or the Git host does not serve
     it so. Raises as `ephemeral` does.
     """
-    with _opened(repository, fresh) as bare:
+    with _opened(repository, when) as bare:
         tags = [name.removeprefix(TAGS) for name in bare.listed if name.startswith(TAGS)]
         lowest = under(tags)
         heads = [f"{HEADS}{name}" for name in (main, *branches)]
@@ -105,20 +120,21 @@ def recent(
 
 
 @contextmanager
-def between(plan: RevertPlan, branches: Collection[str] = (), *, fresh: bool = False) -> Iterator[Repository]:
+def between(plan: RevertPlan, branches: Collection[str] = (), *, when: When = When.ASKED) -> Iterator[Repository]:
     """A copy that lacks nothing of what lies above a plan's stable release: a recent one where that is certain.
 
     Raises as `ephemeral` does.
     """
     stable, faulty = (parse_version(tag, plan.tag_prefix) for tag in (plan.stable_tag, plan.faulty_tag))
-    with above(plan.repository, plan.main, stable, faulty, branches, fresh=fresh) as bare:
+    with above(plan.repository, plan.main, stable, faulty, branches, when=when) as bare:
         yield bare
 
 
 @contextmanager
 def above(
-    repository: str, main: str, stable: Version, faulty: Version, branches: Collection[str] = (), *, fresh: bool = False
-) -> Iterator[Repository]:
+    repository: str, main: str, stable: Version, faulty: Version, branches: Collection[str] = (),
+    *, when: When = When.ASKED,
+) -> Iterator[Repository]:  # fmt: skip
     """A copy that lacks nothing of what lies above a stable release: a recent one where that is certain, else all.
 
     Raises as `ephemeral` does.
@@ -127,11 +143,11 @@ def above(
     def below(tags: Collection[str]) -> Version | None:
         return next_below(tags, stable)
 
-    with recent(repository, main, faulty, below, branches, fresh=fresh) as bare:
+    with recent(repository, main, faulty, below, branches, when=when) as bare:
         if bare is not None and reaches(bare, stable.tag, faulty.tag):
             yield bare
             return
-    with ephemeral(repository, fresh=fresh) as bare:
+    with ephemeral(repository, when=when) as bare:
         yield bare
 
 
@@ -169,7 +185,7 @@ def _ends(bare: Repository) -> Iterator[tuple[str, list[str]]]:
 
 
 @contextmanager
-def _opened(repository: str, fresh: bool) -> Iterator[Repository]:
+def _opened(repository: str, when: When) -> Iterator[Repository]:
     """An empty bare repository that knows what the remote lists."""
     settings = read_settings()
     url = f"{settings.github_git_url.rstrip('/')}/{repository}.git"
@@ -184,8 +200,11 @@ def _opened(repository: str, fresh: bool) -> Iterator[Repository]:
             "HOME": str(directory),
             **_configuration(settings),
         }
-        bare = Repository(_made(directory / "bare", url), url, env, repository, fresh=fresh)
-        listed, peeled = _listed(bare)
+        bare = Repository(_made(directory / "bare", url), url, env, repository, fresh=when is When.FRESH)
+        at, listed, peeled = _seen.get(url, (0.0, {}, {}))
+        if when is not When.A_MOMENT_AGO or time.monotonic() - at > MOMENT:
+            listed, peeled = _listed(bare)
+            _seen[url] = (time.monotonic(), listed, peeled)
         yield replace(bare, listed=listed, peeled=peeled)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -291,6 +310,7 @@ def _configuration(settings: Settings) -> dict[str, str]:
     """All the configuration there is: no hooks, no helpers, and the key that signs, if there is one."""
     pairs = {"core.hooksPath": os.devnull, "credential.helper": "", "core.quotePath": "true"}
     pairs["maintenance.auto"] = "false"  # else every fetch starts two processes more, for a repository of seconds
+    pairs["pack.window"] = "0"  # else a push first fetches the files of before, only to send differences to them
     if settings.signing_key:
         pairs |= {"user.signingKey": settings.signing_key, "gpg.format": settings.signing_format}
     made = {"GIT_CONFIG_COUNT": str(len(pairs))}

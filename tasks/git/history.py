@@ -9,7 +9,7 @@ from recovery.errors import Refused
 from recovery.releases import Release, candidates
 from recovery.reverts import History, Preview, RevertPlan, newest, sure_stable
 from recovery.versions import Version, parse_version
-from tasks.git.copies import between, ephemeral, reaches, recent
+from tasks.git.copies import When, between, ephemeral, reaches, recent
 from tasks.git.laws import preview
 from tasks.git.plumbing import Repository
 from tasks.git.ranges import mends_of
@@ -96,7 +96,7 @@ def read_taken_back(service: Service, version: str) -> str | None:
 @task(name="preview revert", task_run_name="preview the revert of {plan.faulty_tag}", **PATIENTLY)
 def preview_revert(plan: RevertPlan) -> Preview:
     """Compute the tree that the revert would give on main as it is, changing nothing."""
-    with between(plan) as bare:
+    with between(plan, when=When.A_MOMENT_AGO) as bare:
         return preview(bare, plan, head_of(bare, plan.main))
 
 

@@ -15,7 +15,8 @@ TEXT = ("unspecified", "set", "text")  # values of the attribute `merge` with wh
 
 def preview(bare: Repository, plan: RevertPlan, head: str) -> Preview:
     """Compute what the revert gives on this head, and what the plan's literal command would have given."""
-    touched = differing(bare, plan.stable_commit, plan.faulty_commit, plan.paths)
+    bare.learn_trees(plan.stable_commit, plan.faulty_commit, head, f"{plan.faulty_commit}^1")
+    touched = differing(bare, bare.tree_of(plan.stable_commit), bare.tree_of(plan.faulty_commit), plan.paths)
     tree, conflicts = attempt(lambda: merge_out(bare, plan, head))
     literal, differs = _literally(bare, plan, head, tree)
     return Preview(

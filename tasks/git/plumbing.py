@@ -15,8 +15,11 @@ from recovery.errors import Refused, Unavailable
 FETCH_SECONDS = 120.0
 THERE = "refs/there"  # where the remote's refs are kept: the ephemeral repository has none of its own
 _OBJECT = re.compile(r"[0-9a-f]{40}(\^|$)")
+_RANGE = re.compile(r"[0-9a-f]{40}\.\.[0-9a-f]{40}")
 _OF_OBJECTS = ("commit-tree", "diff-tree", "merge-tree", "merge-base")  # which we only ever name by their ids
-_OF_CONTENTS = ("rev-parse", "diff-tree")  # of which another copy says the same, and which make no object
+# They make no object, and another copy of that extent says the same.
+_OF_CONTENTS = ("rev-parse", "diff-tree", "log")
+_PARSED = ("rev-parse", "--verify", "--end-of-options")
 MOST_KNOWN = 500
 _known: dict[tuple[object, ...], tuple[int, str, str]] = {}  # what copies of before said, by the remote and the command
 # "403" alone would also be found in a port or a repository's name.
@@ -53,13 +56,13 @@ class Repository:
         asked = (arguments, tuple((env or {}).items()), given)
         if not _lasting(arguments):
             return self._run(arguments, timeout, env, given)
-        before = self._answered.get(asked) or (None if self.fresh else _known.get((self.url, *asked)))
+        before = self._answered.get(asked) or (None if self.fresh else _known.get((self.url, self.since, *asked)))
         answered = before or self._run(arguments, timeout, env, given)
         self._answered[asked] = answered
         if arguments[0] in _OF_CONTENTS and answered[0] == 0:
             if len(_known) >= MOST_KNOWN:
                 _known.clear()
-            _known[self.url, *asked] = answered
+            _known[self.url, self.since, *asked] = answered
         return answered
 
     def _run(
@@ -86,17 +89,26 @@ class Repository:
             raise Unavailable(f"git {arguments[0]} on {self.url} could not run: {error.stderr}") from error
         return int(status), str(out), str(err)
 
+    def learn_trees(self, *revisions: str) -> None:
+        """Ask for the trees of object ids at once, so that none of them costs a process of its own afterwards."""
+        asked = [f"{each}^{{tree}}" for each in revisions]
+        status, out, _ = self._run(("rev-parse", *asked), FETCH_SECONDS, None, "")
+        trees = zip(asked, rows(out), strict=True) if status == 0 else ()
+        self._answered.update({((*_PARSED, each), (), ""): (0, tree, "") for each, tree in trees})
+
     def commit_of(self, revision: str) -> str:
         """The commit that a full ref name or object id stands for, tags peeled."""
-        return self.git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+        return self.git(*_PARSED, f"{revision}^{{commit}}")
 
     def tree_of(self, revision: str) -> str:
         """The tree of a commit or tag."""
-        return self.git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{tree}}")
+        return self.git(*_PARSED, f"{revision}^{{tree}}")
 
 
 def _lasting(arguments: Sequence[str]) -> bool:
     """Answer whether git will say the same whenever it is asked: objects never change, refs may."""
+    if arguments[0] == "log":
+        return bool(_RANGE.fullmatch(arguments[-1]))
     return arguments[0] in _OF_OBJECTS or (arguments[0] == "rev-parse" and bool(_OBJECT.match(arguments[-1])))
 
 

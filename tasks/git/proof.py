@@ -6,7 +6,7 @@ from recovery.catalog import Service
 from recovery.errors import Incomplete
 from recovery.reverts import Proof, Pushed, RevertPlan
 from recovery.wording import proof_of
-from tasks.git.copies import between, ephemeral
+from tasks.git.copies import When, between, ephemeral
 from tasks.git.laws import broken_laws
 from tasks.git.plumbing import THERE, Repository
 from tasks.git.reading import head_of, is_ancestor, tags_of
@@ -20,7 +20,7 @@ def prove_revert(plan: RevertPlan, pushed: Pushed) -> Proof:
 
     Raises Incomplete naming the first one that does not hold.
     """
-    with between(plan, fresh=True) as bare:
+    with between(plan, when=When.FRESH) as bare:
         tags = tags_of(bare)
         names = (plan.stable_tag, pushed.tag)
         trees = {f"{tag}^{{tree}}": bare.tree_of(f"{THERE}/tags/{tag}") for tag in names}

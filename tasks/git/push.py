@@ -102,14 +102,15 @@ def look(bare: Repository, plan: RevertPlan, burned: set[str], merged: str | Non
 
 def _push_once(bare: Repository, plan: RevertPlan, burned: set[str]) -> Pushed | Lost:
     head = head_of(bare, plan.main)
-    commit = make_commit(bare, plan, preview(bare, plan, head))
+    seen = preview(bare, plan, head)
+    commit = make_commit(bare, plan, seen)
     patch = _free(plan, {*names_of_tags(bare), *burned})
     tag = _tag(bare, plan, patch, commit)
     lost = push_refs(bare, plan, patch, f"{commit}:refs/heads/{plan.main}", f"{tag}:refs/tags/{patch}")
     if lost:
         return _remember(bare, lost, patch, burned)
     said = f"pushed {commit[:12]} to {plan.main} and tagged it {patch}"
-    return Pushed(commit, head, bare.tree_of(commit), patch, commits_of(bare, plan.faulty_commit, head), said)
+    return Pushed(commit, head, str(seen.tree), patch, commits_of(bare, plan.faulty_commit, head), said)
 
 
 def _tag_only(bare: Repository, plan: RevertPlan, commit: str, burned: set[str]) -> Pushed | Lost:

@@ -16,6 +16,7 @@ from tasks.git.reading import head_of, tags_of
 from tasks.retry import ON_UNAVAILABLE
 
 NAMED = 100  # pull requests of a range that are looked into, the newest
+NOTHING = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # the tree without entries, which git knows without having it
 CHUNK = 200  # paths in one command
 MENDS = "Mends-Release"
 
@@ -88,11 +89,10 @@ def changed(bare: Repository, old: str, new: str) -> dict[str, str]:
 
 def _having(bare: Repository, at: str, text: str, paths: Sequence[str]) -> Iterator[str]:
     """Those of the paths that have a text in them; their blobs come in one go, as the search of a difference does."""
-    nothing = bare.git("hash-object", "-t", "tree", "--stdin")
     for start in range(0, len(paths), CHUNK):
         some = paths[start : start + CHUNK]
         listed = bare.git(
-            "diff-tree", "-r", "-z", "--name-only", "--no-renames", f"-S{text}", nothing, at, "--", *some,
+            "diff-tree", "-r", "-z", "--name-only", "--no-renames", f"-S{text}", NOTHING, at, "--", *some,
             env={"GIT_LITERAL_PATHSPECS": "1"},
         )  # fmt: skip
         yield from filter(None, listed.split("\0"))
