@@ -283,7 +283,9 @@ def raw_restore(here: Place) -> float:
     settings = (
         f"restore_command = 'cp {here.server.archive}/%f %p'\nrecovery_target_name = 'raw'\n"
         f"recovery_target_action = 'promote'\nport = {port}\narchive_mode = off\nunix_socket_directories = ''\n"
-        "listen_addresses = '127.0.0.1'\nfsync = off\n"
+        "listen_addresses = '127.0.0.1'\n"
+        # The lab gives these on the command line of its servers, so no backup has them.
+        "fsync = off\nmax_connections = 200\nshared_buffers = '64MB'\ndynamic_shared_memory_type = mmap\n"
     )
 
     def act() -> None:
