@@ -5,6 +5,7 @@ and files come when they are needed. A copy that ends below costs what lies abov
 `between` makes sure that nothing which is read from it depends on what was left out.
 """
 
+import math
 import os
 import shutil
 import tempfile
@@ -201,7 +202,7 @@ def _opened(repository: str, when: When) -> Iterator[Repository]:
             **_configuration(settings),
         }
         bare = Repository(_made(directory / "bare", url), url, env, repository, fresh=when is When.FRESH)
-        at, listed, peeled = _seen.get(url, (0.0, {}, {}))
+        at, listed, peeled = _seen.get(url, (-math.inf, {}, {}))
         if when is not When.A_MOMENT_AGO or time.monotonic() - at > MOMENT:
             listed, peeled = _listed(bare)
             _seen[url] = (time.monotonic(), listed, peeled)
@@ -255,7 +256,7 @@ def _filled(bare: Repository, wanted: _Wanted) -> Iterator[Repository | None]:
 def _fill(bare: Repository, wanted: _Wanted, kept: Kept | None) -> Extent | None:
     """Fetch what is wanted on top of what is kept, or from nothing where that does not go."""
     lent = kept.lend(bare.path) if kept else None
-    if kept and lent:
+    if lent:
         _write_refs(bare, {f"refs/kept/{each}": each for each in lent.fetched})
         if lent.shallow:
             (bare.path / "shallow").write_text("".join(f"{each}\n" for each in lent.shallow))
@@ -266,8 +267,7 @@ def _fill(bare: Repository, wanted: _Wanted, kept: Kept | None) -> Extent | None
         status, _ = _fetch(bare, wanted, depth)
         if status == 0:
             return _extent(bare, wanted, lent)
-        kept.forget()
-        shutil.rmtree(bare.path)
+        shutil.rmtree(bare.path)  # what is kept stays until there is something else: the host may just be down
         _made(bare.path, bare.url)
     if not wanted.objects:
         return Extent()  # a repository without a single ref

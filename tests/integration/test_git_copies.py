@@ -71,6 +71,20 @@ def test_what_was_fetched_is_not_fetched_again(story: Story, kept: Kept) -> None
         read(story)
 
 
+@pytest.mark.usefixtures("without_objects")
+def test_an_outage_costs_nothing_of_what_is_kept(story: Story, kept: Kept) -> None:
+    """A host that lists a new commit and cannot give it is no reason to forget all others."""
+    before = kept.extent
+    story.commit("Work", {"app.py": lines("4: more")})
+    head = story.git("rev-parse", "HEAD")
+    (story.remote.path / "packed-refs").unlink(missing_ok=True)
+    (story.remote.path / "refs" / "heads" / "main").write_text(f"{head}\n")
+
+    with pytest.raises(Exception, match="failed"):
+        read(story)
+    assert kept.extent == before
+
+
 def test_only_what_lies_above_the_release_before_the_stable_one_is_read(story: Story, kept: Kept) -> None:
     """The commit of v1.0.0 is where the copy ends; without the Releases history, all is read."""
     read(story)
