@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import count
 from typing import TypeVar
 
 import semver
@@ -88,6 +89,8 @@ def merge(base: Tree, ours: Tree, theirs: Tree) -> tuple[Tree, bool, bool]:
             chosen = other if mine == before else mine
             if chosen:
                 merged[each] = chosen
+        elif before is None and mine and other and mine.path != other.path:
+            merged |= {each: mine, max((*base, *ours, *theirs, *merged)) + NEW: other}  # two new things, to git
         else:
             raise Overlap(f"{before or mine} was changed here and removed there")
     return merged, any_mixed, any_moved
@@ -95,18 +98,25 @@ def merge(base: Tree, ours: Tree, theirs: Tree) -> tuple[Tree, bool, bool]:
 
 def _as_git_follows(base: Tree, tree: Tree) -> Tree:
     """Number a tree's things as git sees them from `base`: one at its old path is the same, and so is one that moved
-    and stayed what it was. What is no text and moved and became another at once is gone, and a new thing is there.
+    and stayed what it was, line by line where it is a text. Anything else is gone, and a new thing is there.
     """
-    return {_number_from(base, number, file): file for number, file in tree.items()}
-
-
-def _number_from(base: Tree, number: int, file: File) -> int:
-    if file.kind.slotted:
-        return number
-    before = {each: known for each, known in base.items() if known.source == file.source}
-    alike = [each for each, known in before.items() if known.path == file.path]
-    alike += [each for each, known in before.items() if known.slots == file.slots]
-    return alike[0] if alike else max(before, default=number - NEW) + NEW
+    at = {file.path: number for number, file in base.items()}
+    followed, moved = Tree(), Tree()
+    for number, file in tree.items():
+        old = at.get(file.path)
+        if old is not None and base[old].source == file.source:
+            followed[old] = file
+        else:
+            moved[number] = file
+    for number, file in moved.items():
+        alike = [
+            each
+            for each, known in base.items()
+            if each not in followed and known.source == file.source and (file.kind.slotted or known.slots == file.slots)
+        ]
+        free = next(each for each in count(number, NEW) if each not in base and each not in followed)
+        followed[number if number in alike else alike[0] if alike else free] = file
+    return followed
 
 
 def _file(before: File, mine: File, other: File) -> tuple[File, bool, bool]:
