@@ -84,6 +84,7 @@ def _bench() -> Iterator[Bench]:
         yield bench
 
 
+@pytest.mark.timeout(1800)
 def test_every_history_ends_right(bench: Bench) -> None:
     """Three hundred of them."""
     examine_many(bench, USUALLY)
