@@ -179,6 +179,17 @@ def plan_revert(
     )
 
 
+def horizon(
+    faulty: Version, releases: Sequence[Release], quarantine: Collection[str], to: str | None = None
+) -> Version | None:
+    """The release below which nothing need be read as long as the newest candidate is the stable one: the second.
+
+    None where all must be read: there is no second one, or a person chose by `to`.
+    """
+    before = [] if to else candidates(faulty, releases, quarantine)
+    return before[1] if len(before) > 1 else None
+
+
 def sure_stable(
     faulty: Version, releases: Sequence[Release], history: History, quarantine: Collection[str], under: Version
 ) -> Version | None:

@@ -1,8 +1,8 @@
 """Copies of a remote repository that live as long as a step: whole, or from one release upwards.
 
-Which refs there are the remote is asked every time; of what they stand for only what was never fetched is fetched,
-and files come when they are needed. A copy that ends below costs what lies above, however old the repository is;
-`between` makes sure that nothing which is read from it depends on what was left out.
+Which refs there are the remote is asked every time, but for what is only shown; of what they stand for only what was
+never fetched is fetched, and files come when they are needed. A copy that ends below costs what lies above, however old
+the repository is; `between` makes sure that nothing which is read from it depends on what was left out.
 """
 
 import math

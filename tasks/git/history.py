@@ -6,8 +6,8 @@ from prefect import task
 
 from recovery.catalog import Service
 from recovery.errors import Refused
-from recovery.releases import Release, candidates
-from recovery.reverts import History, Preview, RevertPlan, newest, sure_stable
+from recovery.releases import Release
+from recovery.reverts import History, Preview, RevertPlan, horizon, newest, sure_stable
 from recovery.versions import Version, parse_version
 from tasks.git.copies import When, between, ephemeral, reaches, recent
 from tasks.git.laws import preview
@@ -38,11 +38,11 @@ def read_history(service: Service, faulty: str, releases: Sequence[Release] = ()
     depend on it; without, or where a person chose a release by `to`, everything is.
     """
     version = parse_version(faulty, service.tag_prefix)
-    before = [] if to else candidates(version, releases, service.quarantine)
-    if len(before) > 1:
-        with recent(service.repository, service.main, version, lambda tags: _there(before[1], tags)) as bare:
+    lowest = horizon(version, releases, service.quarantine, to)
+    if lowest:
+        with recent(service.repository, service.main, version, lambda tags: _there(lowest, tags)) as bare:
             history = _read(bare, service, version) if bare else None
-            stable = sure_stable(version, releases, history, service.quarantine, before[1]) if history else None
+            stable = sure_stable(version, releases, history, service.quarantine, lowest) if history else None
             if bare and history and stable and reaches(bare, stable.tag, faulty):
                 return history
     with ephemeral(service.repository) as bare:

@@ -64,11 +64,12 @@ class Kept:
                 _put(part, bare / "objects" / "pack" / part.name)
             os.utime(kept)
             return Extent.read(told["extent"])
-        except FileNotFoundError:
-            return None
+        except FileNotFoundError:  # taken away by another process meanwhile
+            _clear(bare)
         except (OSError, ValueError, KeyError, TypeError):
             self.forget()
-            return None
+            _clear(bare)
+        return None
 
     def keep(self, bare: Path, extent: Extent) -> None:
         """Keep what a repository has fetched in place of what was kept before; nothing where the disk is full."""
@@ -145,6 +146,12 @@ class Kept:
 
 def _parts(directory: Path) -> Iterator[Path]:
     yield from sorted(each for each in directory.iterdir() if each.name.startswith("pack-") and each.suffix in _PARTS)
+
+
+def _clear(bare: Path) -> None:
+    """Leave nothing of a copy that was lent in part: an index whose pack is missing is worse than neither."""
+    for part in _parts(bare / "objects" / "pack"):
+        part.unlink()
 
 
 def _check(part: Path) -> None:

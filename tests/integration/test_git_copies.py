@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from recovery.errors import Refused
+from recovery.errors import Refused, Unavailable
 from recovery.reverts import History
 from tasks.git import read_history
 from tasks.git.copies import ephemeral
@@ -67,7 +67,7 @@ def test_what_was_fetched_is_not_fetched_again(story: Story, kept: Kept) -> None
     assert read(story).contained.keys() == {"v1.1.0", "v1.2.0"}
 
     kept.forget()
-    with pytest.raises(Exception, match="failed"):
+    with pytest.raises(Unavailable, match="failed"):
         read(story)
 
 
@@ -80,7 +80,7 @@ def test_an_outage_costs_nothing_of_what_is_kept(story: Story, kept: Kept) -> No
     (story.remote.path / "packed-refs").unlink(missing_ok=True)
     (story.remote.path / "refs" / "heads" / "main").write_text(f"{head}\n")
 
-    with pytest.raises(Exception, match="failed"):
+    with pytest.raises(Unavailable, match="failed"):
         read(story)
     assert kept.extent == before
 

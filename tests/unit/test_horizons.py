@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from recovery.releases import Release, choose_stable
-from recovery.reverts import History, next_below, sure_stable, versions_above
+from recovery.reverts import History, horizon, next_below, sure_stable, versions_above
 from recovery.versions import parse_version
 
 FAULTY = parse_version("v2.0.0")
@@ -96,3 +96,13 @@ def test_a_copy_ends_at_the_version_before_the_stable_one_whatever_it_is() -> No
     assert str(next_below(tags, parse_version("v1.10.0-rc.1"))) == "v1.9.0"
     assert next_below(tags, parse_version("v1.9.0")) is None
     assert versions_above(tags, parse_version("v1.9.0")) == ["v1.10.0", "v1.10.0-rc.1", "v2.0.0"]
+
+
+def test_the_second_candidate_is_the_horizon_unless_a_person_chose() -> None:
+    """Nothing is left out where only one could be gone back to."""
+    three = [Release(number, f"v1.{number}.0", "", "", False, False, None) for number in range(3)]
+
+    assert str(horizon(FAULTY, three, ())) == "v1.1.0"
+    assert str(horizon(FAULTY, three, {"v1.1.0"})) == "v1.0.0"
+    assert horizon(FAULTY, three, (), to="v1.1.0") is None
+    assert horizon(FAULTY, three[:1], ()) is None
