@@ -5,63 +5,31 @@ never fetched is fetched, and files come when they are needed. A copy that ends 
 the repository is; `between` makes sure that nothing which is read from it depends on what was left out.
 """
 
-import math
-import os
 import shutil
-import tempfile
-import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from enum import Enum
-from pathlib import Path
+
+from gitdb import PackedDB
 
 from recovery.errors import Refused
 from recovery.reverts import RevertPlan, next_below, versions_above
 from recovery.versions import Version, parse_version
 from tasks.git.kept import Extent, Kept
-from tasks.git.plumbing import THERE, Repository, failure, rows
+from tasks.git.opening import When, make_bare, opened
+from tasks.git.plumbing import THERE, Repository, failure
 from tasks.git.reading import contents_of, is_ancestor
-from tasks.settings import Settings, git_cache, read_settings
+from tasks.settings import git_cache
 
 _facts: deque[tuple[str, str, str, str]] = deque(maxlen=100)  # remote; its second commit has the first, its third that
-_seen: dict[str, tuple[float, dict[str, str], dict[str, str]]] = {}  # remote; when, and what it listed
-MOMENT = 3.0  # seconds
 HEADS, TAGS = "refs/heads/", "refs/tags/"
+# As git fetches what a partial clone lacks (fetch_objects in its promisor-remote.c).
+_FETCH_OBJECTS = (
+    "-c", "fetch.negotiationAlgorithm=noop",
+    "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=blob:none", "--stdin",
+)  # fmt: skip
 _ALL_THE_DEPTH = "--depth=2147483647"
-_ASKPASS = """#!/bin/sh
-case "$1" in
-  Username*) echo x-access-token ;;
-  *) printf '%s\\n' "$RIPCORD_GIT_PASSWORD" ;;
-esac
-"""
-_CONFIG = """[core]
-\trepositoryformatversion = 0
-\tbare = true
-[remote "origin"]
-\turl = "{}"
-\tpromisor = true
-\tpartialclonefilter = blob:none
-"""
-_PUBLIC = {
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_ALLOW_PROTOCOL": "https:http:file",
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "LC_ALL": "C",
-}
-
-
-class When(Enum):
-    """Of what time a copy must be."""
-
-    A_MOMENT_AGO = (
-        "as this process saw the remote a moment ago: for what is only shown, and read again before it is done"
-    )
-    ASKED = "as the remote lists its refs now"
-    FRESH = "all of it read now, and nothing believed that was kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +56,7 @@ def ephemeral(
     `branches` are the only refs that are wanted, `commits` further objects.
     Raises Unavailable when the Git host does not answer, Refused when it does not let us in.
     """
-    with _opened(repository, when) as bare:
+    with opened(repository, when) as bare:
         names = bare.listed if branches is None else [f"{HEADS}{name}" for name in branches]
         wanted = _Wanted({name: bare.listed[name] for name in names if name in bare.listed}, commits)
         with _filled(bare, wanted) as filled:
@@ -107,7 +75,7 @@ def recent(
     That one and what it contains are left out. None where there is no such version, or the Git host does not serve
     it so. Raises as `ephemeral` does.
     """
-    with _opened(repository, when) as bare:
+    with opened(repository, when) as bare:
         tags = [name.removeprefix(TAGS) for name in bare.listed if name.startswith(TAGS)]
         lowest = under(tags)
         heads = [f"{HEADS}{name}" for name in (main, *branches)]
@@ -172,6 +140,14 @@ def reaches(bare: Repository, stable: str, faulty: str) -> bool:
     return True
 
 
+def fetch_files(bare: Repository, files: Collection[str]) -> None:
+    """Fetch files by their ids, all at once; where that does not go, git does so itself when it needs them."""
+    there = PackedDB(str(bare.path / "objects" / "pack"))
+    missing = [each for each in sorted(files) if not there.has_object(bytes.fromhex(each))]
+    if missing:
+        bare.answer(*_FETCH_OBJECTS, "origin", given="".join(f"{each}\n" for each in missing))
+
+
 def commit_of(bare: Repository, tag: str) -> str | None:
     """What a tag of the remote stands for, which need not be a commit; None where there is none."""
     return bare.peeled.get(f"{TAGS}{tag}") or bare.listed.get(f"{TAGS}{tag}")
@@ -183,51 +159,6 @@ def _ends(bare: Repository) -> Iterator[tuple[str, list[str]]]:
     for commit, content in zip(commits, contents_of(bare, commits), strict=True):
         headers = content.partition(b"\n\n")[0].decode(errors="replace").split("\n")
         yield commit, [line.removeprefix("parent ") for line in headers if line.startswith("parent ")]
-
-
-@contextmanager
-def _opened(repository: str, when: When) -> Iterator[Repository]:
-    """An empty bare repository that knows what the remote lists."""
-    settings = read_settings()
-    url = f"{settings.github_git_url.rstrip('/')}/{repository}.git"
-    directory = Path(tempfile.mkdtemp(prefix="ripcord-git-"))
-    try:
-        askpass = directory / "askpass"
-        askpass.write_text(_ASKPASS)
-        askpass.chmod(0o700)
-        env = _PUBLIC | {
-            "GIT_ASKPASS": str(askpass),
-            "RIPCORD_GIT_PASSWORD": settings.github_token.get_secret_value(),
-            "HOME": str(directory),
-            **_configuration(settings),
-        }
-        bare = Repository(_made(directory / "bare", url), url, env, repository, fresh=when is When.FRESH)
-        at, listed, peeled = _seen.get(url, (-math.inf, {}, {}))
-        if when is not When.A_MOMENT_AGO or time.monotonic() - at > MOMENT:
-            listed, peeled = _listed(bare)
-            _seen[url] = (time.monotonic(), listed, peeled)
-        yield replace(bare, listed=listed, peeled=peeled)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _made(path: Path, url: str) -> Path:
-    """What `git init --bare` makes, without a process for it, and the remote."""
-    for each in ("objects/pack", "objects/info", "refs", "info"):
-        (path / each).mkdir(parents=True)
-    (path / "HEAD").write_text("ref: refs/heads/none\n")
-    escaped = url.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    (path / "config").write_text(_CONFIG.format(escaped))
-    return path
-
-
-def _listed(bare: Repository) -> tuple[dict[str, str], dict[str, str]]:
-    status, out, err = bare.answer("ls-remote", "--heads", "--tags", "origin")
-    if status != 0:
-        raise failure(bare.url, "fetch", status, err)
-    pairs = [(name, each) for each, _, name in (line.partition("\t") for line in rows(out))]
-    peeled = {name.removesuffix("^{}"): each for name, each in pairs if name.endswith("^{}")}
-    return {name: each for name, each in pairs if not name.endswith("^{}")}, peeled
 
 
 @contextmanager
@@ -268,7 +199,7 @@ def _fill(bare: Repository, wanted: _Wanted, kept: Kept | None) -> Extent | None
         if status == 0:
             return _extent(bare, wanted, lent)
         shutil.rmtree(bare.path)  # what is kept stays until there is something else: the host may just be down
-        _made(bare.path, bare.url)
+        make_bare(bare.path, bare.url)
     if not wanted.objects:
         return Extent()  # a repository without a single ref
     status, err = _fetch(bare, wanted, f"--shallow-exclude={wanted.under}" if wanted.under else _ALL_THE_DEPTH)
@@ -304,16 +235,3 @@ def _write_refs(bare: Repository, refs: Mapping[str, str]) -> None:
     """Write all refs at once, as git packs them (gitrepository-layout(5)), without a process for each."""
     lines = "".join(f"{each} {name}\n" for name, each in sorted(refs.items()))
     (bare.path / "packed-refs").write_bytes(lines.encode(errors="surrogateescape"))
-
-
-def _configuration(settings: Settings) -> dict[str, str]:
-    """All the configuration there is: no hooks, no helpers, and the key that signs, if there is one."""
-    pairs = {"core.hooksPath": os.devnull, "credential.helper": "", "core.quotePath": "true"}
-    pairs["maintenance.auto"] = "false"  # else every fetch starts two processes more, for a repository of seconds
-    pairs["pack.window"] = "0"  # else a push first fetches the files of before, only to send differences to them
-    if settings.signing_key:
-        pairs |= {"user.signingKey": settings.signing_key, "gpg.format": settings.signing_format}
-    made = {"GIT_CONFIG_COUNT": str(len(pairs))}
-    for number, (key, value) in enumerate(pairs.items()):
-        made |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return made

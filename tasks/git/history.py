@@ -9,15 +9,16 @@ from recovery.errors import Refused
 from recovery.releases import Release
 from recovery.reverts import History, Preview, RevertPlan, horizon, newest, sure_stable
 from recovery.versions import Version, parse_version
-from tasks.git.copies import When, between, ephemeral, reaches, recent
-from tasks.git.laws import preview
+from tasks.git.copies import TAGS, between, ephemeral, fetch_files, reaches, recent
+from tasks.git.laws import SUBMODULE, preview
+from tasks.git.opening import When
 from tasks.git.plumbing import Repository
 from tasks.git.ranges import mends_of
 from tasks.git.reading import (
     brought_by,
     commits_of,
+    differing,
     head_of,
-    is_ancestor,
     names_of_tags,
     patches_of,
     reverted_by,
@@ -27,6 +28,7 @@ from tasks.git.reading import (
 )
 from tasks.retry import ON_UNAVAILABLE, PATIENTLY
 
+NOTHING = "000000"  # the mode of what a tree lacks
 LOOKED_AT = 30  # newest older releases whose distance to the faulty one is listed
 
 
@@ -60,11 +62,12 @@ def _read(bare: Repository, service: Service, version: Version) -> History:
     head = head_of(bare, service.main)
     commit = tags[faulty]
     contained = {tag: tags[tag] for tag in tags_by(bare, f"--merged={commit}") if tag in tags}
+    on_main = tuple(tags_by(bare, f"--merged={head}"))
     older = _newest_of(contained.keys() - {faulty}, version.prefix)
     return History(
         head=head,
         faulty=commit,
-        faulty_on_main=is_ancestor(bare, commit, head),
+        faulty_on_main=faulty in on_main,
         tags=tuple(names_of_tags(bare)),
         contained=contained,
         taken_out={tag: brought_by(bare, tags[tag], commit) for tag in older},
@@ -72,7 +75,7 @@ def _read(bare: Repository, service: Service, version: Version) -> History:
         later=tuple(tag for tag in tags_by(bare, f"--contains={commit}") if tags.get(tag) != commit),
         patches=patches_of(bare, tags, version, commit, head),
         reverted=tuple(tag for tag in reverted_on(bare, head) if tag != faulty),
-        on_main=tuple(tags_by(bare, f"--merged={head}")),
+        on_main=on_main,
         mends=mends_of(bare, tags, faulty, commit),
         faulty_object=bare.listed[version.ref],
     )
@@ -97,7 +100,13 @@ def read_taken_back(service: Service, version: str) -> str | None:
 def preview_revert(plan: RevertPlan) -> Preview:
     """Compute the tree that the revert would give on main as it is, changing nothing."""
     with between(plan, when=When.A_MOMENT_AGO) as bare:
-        return preview(bare, plan, head_of(bare, plan.main))
+        seen = preview(bare, plan, head_of(bare, plan.main))
+        if seen.tree and f"{TAGS}{plan.stable_tag}" in bare.peeled:
+            # A push sends what no commit at the tip of a ref has, and an annotated tag is none
+            # (mark_edges_uninteresting in git's list-objects.c): fetched now, it is not between last look and push.
+            files = differing(bare, bare.tree_of(seen.head), seen.tree).values()
+            fetch_files(bare, [each.objects[1] for each in files if each.modes[1] not in (SUBMODULE, NOTHING)])
+        return seen
 
 
 def _newest_of(tags: set[str], prefix: str) -> list[str]:

@@ -6,18 +6,33 @@ from pathlib import Path
 
 from recovery.reverts import Literal, Preview, RevertPlan, shortened
 from tasks.git.plumbing import Repository, rows
-from tasks.git.reading import differing, renamed
+from tasks.git.reading import differing, learn_differing, renamed
 from tasks.git.revert import attempt, merge_out, merge_trees, wanted_tree
 
 SUBMODULE = "160000"
+MOST_PREVIEWS = 50
+_previews: dict[tuple[object, ...], Preview] = {}  # by remote, commits and paths: what is there of them never changes
 TEXT = ("unspecified", "set", "text")  # values of the attribute `merge` with which git merges line by line
 
 
 def preview(bare: Repository, plan: RevertPlan, head: str) -> Preview:
     """Compute what the revert gives on this head, and what the plan's literal command would have given."""
     bare.learn_trees(plan.stable_commit, plan.faulty_commit, head, f"{plan.faulty_commit}^1")
-    touched = differing(bare, bare.tree_of(plan.stable_commit), bare.tree_of(plan.faulty_commit), plan.paths)
     tree, conflicts = attempt(lambda: merge_out(bare, plan, head))
+    key = (bare.url, plan.stable_commit, plan.faulty_commit, plan.paths, head)
+    before = _previews.get(key)
+    if before and not bare.fresh and (before.tree, before.conflicts) == (tree, conflicts):
+        return before
+    if len(_previews) >= MOST_PREVIEWS:
+        _previews.clear()
+    return _previews.setdefault(key, _preview(bare, plan, head, tree, conflicts))
+
+
+def _preview(bare: Repository, plan: RevertPlan, head: str, tree: str | None, conflicts: tuple[str, ...]) -> Preview:
+    stable, faulty, now = (bare.tree_of(each) for each in (plan.stable_commit, plan.faulty_commit, head))
+    if tree:
+        learn_differing(bare, (stable, faulty), (faulty, now), (now, tree), (stable, tree))
+    touched = differing(bare, stable, faulty, plan.paths)
     literal, differs = _literally(bare, plan, head, tree)
     return Preview(
         head=head,
@@ -25,7 +40,7 @@ def preview(bare: Repository, plan: RevertPlan, head: str) -> Preview:
         conflicts=conflicts,
         touched=tuple(touched),
         broken=broken_laws(bare, plan, head, tree) if tree else (),
-        nothing_left=tree == bare.tree_of(head),
+        nothing_left=tree == now,
         literal=literal,
         differs=differs,
         submodules=tuple(path for path, each in touched.items() if SUBMODULE in each.modes),

@@ -17,6 +17,7 @@ THERE = "refs/there"  # where the remote's refs are kept: the ephemeral reposito
 _OBJECT = re.compile(r"[0-9a-f]{40}(\^|$)")
 _RANGE = re.compile(r"[0-9a-f]{40}\.\.[0-9a-f]{40}")
 _OF_OBJECTS = ("commit-tree", "diff-tree", "merge-tree", "merge-base")  # which we only ever name by their ids
+_Asked = tuple[tuple[str, ...], tuple[tuple[str, str], ...], str]  # arguments, environment, standard input
 # They make no object, and another copy of that extent says the same.
 _OF_CONTENTS = ("rev-parse", "diff-tree", "log")
 _PARSED = ("rev-parse", "--verify", "--end-of-options")
@@ -38,7 +39,7 @@ class Repository:
     peeled: dict[str, str] = field(default_factory=dict)  # what the annotated tags among them stand for
     fresh: bool = False  # believes nothing that was read before
     since: str = ""  # the commit without whose history this copy is; empty: nothing was left out
-    _answered: dict[tuple[object, ...], tuple[int, str, str]] = field(default_factory=dict)
+    _answered: dict[_Asked, tuple[int, str, str]] = field(default_factory=dict)
 
     def git(
         self, *arguments: str, timeout: float = FETCH_SECONDS, env: dict[str, str] | None = None, given: str = ""
@@ -56,14 +57,20 @@ class Repository:
         asked = (arguments, tuple((env or {}).items()), given)
         if not _lasting(arguments):
             return self._run(arguments, timeout, env, given)
-        before = self._answered.get(asked) or (None if self.fresh else _known.get((self.url, self.since, *asked)))
-        answered = before or self._run(arguments, timeout, env, given)
+        answered = self._said(asked) or self._run(arguments, timeout, env, given)
+        self._remember(asked, answered)
+        return answered
+
+    def _said(self, asked: _Asked) -> tuple[int, str, str] | None:
+        said = self._answered.get(asked)
+        return said if said or self.fresh else _known.get((self.url, self.since, *asked))
+
+    def _remember(self, asked: _Asked, answered: tuple[int, str, str]) -> None:
         self._answered[asked] = answered
-        if arguments[0] in _OF_CONTENTS and answered[0] == 0:
+        if asked[0][0] in _OF_CONTENTS and answered[0] == 0:
             if len(_known) >= MOST_KNOWN:
                 _known.clear()
             _known[self.url, self.since, *asked] = answered
-        return answered
 
     def _run(
         self, arguments: Sequence[str], timeout: float, env: dict[str, str] | None, given: str
@@ -91,10 +98,33 @@ class Repository:
 
     def learn_trees(self, *revisions: str) -> None:
         """Ask for the trees of object ids at once, so that none of them costs a process of its own afterwards."""
-        asked = [f"{each}^{{tree}}" for each in revisions]
-        status, out, _ = self._run(("rev-parse", *asked), FETCH_SECONDS, None, "")
-        trees = zip(asked, rows(out), strict=True) if status == 0 else ()
-        self._answered.update({((*_PARSED, each), (), ""): (0, tree, "") for each, tree in trees})
+        asked = [((*_PARSED, f"{each}^{{tree}}"), (), "") for each in revisions]
+        missing = [each for each in asked if not self._said(each)]
+        if not missing:
+            return
+        status, out, _ = self._run(("rev-parse", *(each[0][-1] for each in missing)), FETCH_SECONDS, None, "")
+        for each, tree in zip(missing, rows(out), strict=True) if status == 0 else ():
+            self._remember(each, (0, tree, ""))
+
+    def learn_differences(self, options: Sequence[str], pairs: Sequence[tuple[str, str]]) -> None:
+        """Ask for the differences of some trees at once, so that none of them costs a `diff-tree` of its own.
+
+        With --stdin git prints the two ids before each difference, whose own lines begin with a colon.
+        """
+        asked = {pair: (("diff-tree", *options, *pair), (), "") for pair in pairs}
+        missing = [pair for pair in dict.fromkeys(pairs) if not self._said(asked[pair])]
+        if len(missing) < len("it"):
+            return
+        given = "".join(f"{one} {other}\n" for one, other in missing)
+        status, out, _ = self._run(("diff-tree", *options, "--stdin"), FETCH_SECONDS, None, given)
+        printed: list[list[str]] = []
+        for line in rows(out):
+            if line.startswith(":"):
+                printed[-1].append(line)
+            else:
+                printed.append([])
+        for pair, lines in zip(missing, printed, strict=True) if status == 0 else ():
+            self._remember(asked[pair], (0, "\n".join(lines), ""))
 
     def commit_of(self, revision: str) -> str:
         """The commit that a full ref name or object id stands for, tags peeled."""

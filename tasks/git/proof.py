@@ -6,8 +6,9 @@ from recovery.catalog import Service
 from recovery.errors import Incomplete
 from recovery.reverts import Proof, Pushed, RevertPlan
 from recovery.wording import proof_of
-from tasks.git.copies import When, between, ephemeral
+from tasks.git.copies import between, ephemeral
 from tasks.git.laws import broken_laws
+from tasks.git.opening import When
 from tasks.git.plumbing import THERE, Repository
 from tasks.git.reading import head_of, is_ancestor, tags_of
 from tasks.git.revert import Conflict, merge_out

@@ -11,6 +11,7 @@ from recovery.ranges import Change, Contribution, Range, is_migration, is_own, n
 from recovery.versions import parse_version
 from tasks.git.copies import above, ephemeral
 from tasks.git.migrations import judge_migrations
+from tasks.git.opening import When
 from tasks.git.plumbing import THERE, Repository
 from tasks.git.reading import head_of, tags_of
 from tasks.retry import ON_UNAVAILABLE
@@ -30,10 +31,11 @@ def read_range(service: Service, faulty_tag: str, stable_tag: str | None) -> Ran
     Raises Refused when a tag is not there.
     """
     faulty_version = parse_version(faulty_tag, service.tag_prefix)
+    stable_version = parse_version(stable_tag, service.tag_prefix) if stable_tag else None
     with (
-        above(service.repository, service.main, parse_version(stable_tag, service.tag_prefix), faulty_version)
-        if stable_tag
-        else ephemeral(service.repository)
+        above(service.repository, service.main, stable_version, faulty_version, when=When.A_MOMENT_AGO)
+        if stable_version
+        else ephemeral(service.repository, when=When.A_MOMENT_AGO)
     ) as bare:
         tags = tags_of(bare)
         for tag in (faulty_tag, stable_tag):

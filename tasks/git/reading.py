@@ -148,10 +148,20 @@ class Difference:
     objects: tuple[str, str]
 
 
+_RAW = ("-r", "--raw", "--no-abbrev", "--no-renames")
+
+
+def learn_differing(bare: Repository, *pairs: tuple[str, str]) -> None:
+    """Ask at once in what some trees differ, before `differing` is called for each two of them."""
+    bare.learn_differences(_RAW, pairs)
+
+
 def differing(bare: Repository, one: str, other: str, paths: Sequence[str] = ()) -> dict[str, Difference]:
     """The paths in which two trees differ, quoted as git quotes them (`core.quotePath`)."""
+    if one == other:
+        return {}
     within = ["--", *paths] if paths else []
-    listed = bare.git("diff-tree", "-r", "--raw", "--no-abbrev", "--no-renames", one, other, *within)
+    listed = bare.git("diff-tree", *_RAW, one, other, *within)
     found = {}
     for line in rows(listed):
         fields, _, path = line.partition("\t")

@@ -114,7 +114,7 @@ def tag_commit(bare: Repository, tag: str, commit: str, message: str, date: date
         file.write(message + "\n")
         file.flush()
         bare.git("tag", "--annotate", *key, "--force", "-F", file.name, tag, commit, env=identity(date))
-    return bare.git("rev-parse", "--verify", f"refs/tags/{tag}")
+    return (bare.path / "refs" / "tags" / tag).read_text().strip()
 
 
 def bare_commit(bare: Repository, tree: str, *parents: str) -> str:

@@ -1,0 +1,72 @@
+"""What a revert asks of the Git host, as the host counts it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.lab.githost import GitHost
+from recovery.catalog import Service
+from recovery.reverts import RevertPlan
+from tasks.git import preview_revert, read_range
+from tests.integration.plain_git import git
+from tests.integration.reverting import copied, planned, released_shop, taken_out
+
+
+@pytest.fixture(name="host", scope="module")
+def _host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHost]:
+    with released_shop(tmp_path_factory.mktemp("shop")) as host:
+        yield host
+
+
+@pytest.fixture(name="service")
+def _service(host: GitHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    monkeypatch.setenv("RIPCORD_GIT_CACHE", str(tmp_path / "kept"))
+    with copied(host, monkeypatch) as service:
+        yield service
+
+
+def asked(host: GitHost, since: int) -> list[dict[str, Any]]:
+    """The calls by which git read or wrote since so many calls."""
+    return [each for each in host.requests()[since:] if "/git-" in each["path"] or "/info/refs" in each["path"]]
+
+
+def previewed(service: Service) -> RevertPlan:
+    """Planned, previewed and looked into, as a rehearsal does."""
+    plan = planned(service)
+    preview_revert.fn(plan)
+    read_range.fn(service, plan.faulty_tag, plan.stable_tag)
+    return plan
+
+
+def test_the_token_goes_with_the_first_call(host: GitHost, service: Service) -> None:
+    """No call is declined first: neither the copies nor the push ask without a token before they ask with it."""
+    before = len(host.requests())
+    taken_out(previewed(service))
+
+    seen = asked(host, before)
+    assert {each["status"] for each in seen} == {200}
+    assert {each["user"] for each in seen} == {"ripcord"}
+
+
+def test_a_push_fetches_nothing_after_a_preview(host: GitHost, service: Service) -> None:
+    """What the stable release's annotated tag makes git send was fetched before: one listing, then the push's calls."""
+    bare = host.bare(service.repository)
+    assert git("cat-file", "-t", "v1.1.0", at=bare) == "tag"
+    plan, before = previewed(service), len(host.requests())
+
+    taken_out(plan)
+
+    seen = [(each["method"], each["path"].rpartition("/")[2]) for each in asked(host, before)]
+    assert [each for each in seen if "upload-pack" in each[1]] == [("POST", "git-upload-pack")]
+    assert [each for each in seen if "receive-pack" in each[1]] == [("POST", "git-receive-pack")]
+
+
+def test_a_second_preview_fetches_no_file_again(host: GitHost, service: Service) -> None:
+    """What the first one fetched is kept: the host is only asked for its refs."""
+    previewed(service)
+    before = len(host.requests())
+    previewed(service)
+
+    assert len(asked(host, before)) == len(["capabilities", "refs"])
