@@ -12,10 +12,12 @@ from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 
+from prefect.runtime import flow_run
+
 from tasks.git.plumbing import Repository, failure, rows
 from tasks.settings import Settings, read_settings
 
-_seen: dict[str, tuple[float, dict[str, str], dict[str, str]]] = {}  # remote; when, and what it listed
+_seen: dict[tuple[str, str], tuple[float, dict[str, str], dict[str, str]]] = {}  # remote, run; when, what it listed
 MOMENT = 3.0  # seconds
 _ASKPASS = """#!/bin/sh
 case "$1" in
@@ -45,7 +47,7 @@ class When(Enum):
     """Of what time a copy must be."""
 
     A_MOMENT_AGO = (
-        "as this process saw the remote a moment ago: for what only looks on, as if it had looked a little sooner"
+        "as this very run saw the remote a moment ago: for what only looks on, as if it had looked a little sooner"
     )
     ASKED = "as the remote lists its refs now"
     FRESH = "all of it read now, and nothing believed that was kept"
@@ -68,13 +70,21 @@ def opened(repository: str, when: When) -> Iterator[Repository]:
             **_configuration(settings, url),
         }
         bare = Repository(make_bare(directory / "bare", url), url, env, repository, fresh=when is When.FRESH)
-        at, listed, peeled = _seen.get(url, (-math.inf, {}, {}))
-        if when is not When.A_MOMENT_AGO or time.monotonic() - at > MOMENT:
+        run = flow_run.id  # None outside of runs, where a person may push something between two calls
+        at, listed, peeled = _seen.get((url, run or ""), (-math.inf, {}, {}))
+        if when is not When.A_MOMENT_AGO or run is None or time.monotonic() - at > MOMENT:
             listed, peeled = _listed(bare)
-            _seen[url] = (time.monotonic(), listed, peeled)
+            _remember((url, run or ""), listed, peeled)
         yield replace(bare, listed=listed, peeled=peeled)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _remember(key: tuple[str, str], listed: dict[str, str], peeled: dict[str, str]) -> None:
+    now = time.monotonic()
+    for old in [each for each, (at, _, _) in list(_seen.items()) if now - at > MOMENT]:
+        _seen.pop(old, None)
+    _seen[key] = (now, listed, peeled)
 
 
 def make_bare(path: Path, url: str) -> Path:

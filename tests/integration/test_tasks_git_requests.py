@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -23,6 +24,7 @@ def _host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHost]:
 @pytest.fixture(name="service")
 def _service(host: GitHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     monkeypatch.setenv("RIPCORD_GIT_CACHE", str(tmp_path / "kept"))
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", str(uuid4()))  # as in the process of a run
     with copied(host, monkeypatch) as service:
         yield service
 
@@ -70,3 +72,15 @@ def test_a_second_preview_fetches_no_file_again(host: GitHost, service: Service)
     previewed(service)
 
     assert len(asked(host, before)) == len(["capabilities", "refs"])
+
+
+def test_outside_of_a_run_every_step_asks_anew(
+    host: GitHost, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two calls from a command line somebody may have pushed what the second must see."""
+    monkeypatch.delenv("PREFECT__FLOW_RUN_ID")
+    previewed(service)
+    before = len(host.requests())
+    previewed(service)
+
+    assert len(asked(host, before)) == 3 * len(["capabilities", "refs"])
