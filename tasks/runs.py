@@ -22,7 +22,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
-from prefect.states import AwaitingRetry, Failed, Scheduled
+from prefect.states import AwaitingRetry, Crashed, Failed, Scheduled
 from prefect.variables import Variable
 
 from recovery.errors import Refused, Unavailable
@@ -234,6 +234,15 @@ def revive(revival: Revival) -> str:
         client.set_flow_run_state(run.id, state, force=True)
     get_run_logger().warning(revival.reason)
     return revival.reason
+
+
+def call_crashed(run_id: UUID, reason: str) -> None:
+    """Have a run that failed of Prefect's server alone count as crashed, so that it is revived. Raises Unavailable."""
+    try:
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(run_id, Crashed(message=reason), force=True)
+    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+        raise Unavailable(f"the Prefect server did not answer: {error}") from error
 
 
 def this_run() -> str:
