@@ -130,17 +130,17 @@ def _archiving(server: Server) -> list[str]:
 def _places(server: Server, database: Database, room: Room) -> list[str]:
     """No set may lie where the server lives: a restore would overwrite what it is to save."""
     wrong = []
-    backups, archive = room.backups or database.backups, room.archive or database.archive
+    backups, archive = room.backups or database.backups, room.archive or database.archive or ""
     for key, place in (("backups", backups), ("archive", archive)):
         for live in (server.data_directory, *server.tablespaces):
-            if _meet(place, live):
+            if place and _meet(place, live):
                 wrong.append(f"`{key}` {place} and the server's own {live} lie in one another: name a place of its own")
-    if _meet(backups, archive):
+    if archive and _meet(backups, archive):
         wrong.append(f"`backups` {database.backups} and `archive` {database.archive} lie in one another: part them")
     if server.tablespaces:
         wrong.append(
             f"tables lie in tablespaces of their own ({', '.join(server.tablespaces)}), which a copy beside the server "
-            "would share: the native engine does not take them, move them to pg_default"
+            "would share: ripcord does not take them, move them to pg_default"
         )
     return wrong
 
@@ -151,7 +151,7 @@ def _meet(one: str, other: str) -> bool:
 
 
 def _room(server: Server, database: Database, room: Room) -> list[str]:
-    copies = 1 if room.taken else 2  # the set, and the copy that proves it
+    copies = 1 if room.taken or database.barman else 2  # the set, and the copy that proves it
     needed = int(server.size * MARGIN * copies) + 2 * server.segment_size
     if room.free >= needed:
         return []

@@ -65,16 +65,28 @@ class Restore(_Entry):
         return self
 
 
+class WithBarman(_Entry):
+    """Barman takes the backups and keeps the WAL, on the machine and as the user of PostgreSQL's programs."""
+
+    server: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name of the server in Barman's words.")
+    configuration: Directory = Field("/etc/barman.conf", description="Barman's configuration file.")
+    programs: Directory | None = Field(None, description="Directory of Barman's programs; null: on PATH.")
+
+
 class Database(_Entry):
     """A service's PostgreSQL, and where the ways back to before a deployment are kept."""
 
-    engine: Literal["native"] = Field("native", description="What takes backups: PostgreSQL's own programs.")
+    barman: WithBarman | None = Field(
+        None, description="Barman as the engine; null: PostgreSQL's own programs, which keep all in `backups`."
+    )
     url_variable: str = Field(
         pattern=r"^[A-Z][A-Z0-9_]*$",
         description="Name of the environment variable that holds the conninfo, password included.",
     )
     backups: Directory = Field(description="Directory of the sets, each a base backup with its WAL and its proof.")
-    archive: Directory = Field(description="Directory where archive_command puts finished WAL segments.")
+    archive: Directory | None = Field(
+        None, description="Directory where archive_command puts finished WAL segments; Barman has its own."
+    )
     keep: int = Field(3, ge=1, description="Sets that are kept when a newer one is proved.")
     locked: Duration = Field(
         parse_duration("1d"), description="Time for which a set is not removed, however many newer ones there are."
@@ -96,3 +108,11 @@ class Database(_Entry):
     restore: Restore | None = Field(
         None, description="How a catastrophe is undone by going back to the point; null: by people alone."
     )
+
+    @model_validator(mode="after")
+    def _one_archive(self) -> "Database":
+        if (self.archive is None) == (self.barman is None):
+            raise ValueError(
+                "name one place where finished WAL goes: `archive`, which archive_command fills, or `barman`"
+            )
+        return self

@@ -71,7 +71,7 @@ def judge_place(database: Database) -> None:
     """Raises Refused when a side would lie where its sets or the archive lie, or too deep for its socket."""
     sides = restore_of(database).sides
     for key, place in (("backups", database.backups), ("archive", database.archive)):
-        if _meet(sides, place):
+        if place and _meet(sides, place):
             raise Refused(f"`sides` {sides} and `{key}` {place} lie in one another: name a place of its own")
     if len(sides.encode()) > LONGEST_DIRECTORY:
         raise Refused(f"`sides` {sides} is longer than {LONGEST_DIRECTORY} bytes, too long for the path of a socket")

@@ -52,7 +52,8 @@ class Postgres(Restartable):
         """Where finished WAL goes, when the server archives."""
         self.runs_as = where.user
         """Whose rights the server has; None means our own."""
-        self._settings = {**SETTINGS, **settings}
+        self.settings = {**SETTINGS, **settings}
+        """What stands on its command line at the next start, where nothing overrides it."""
 
     def dsn(self, database: str = "postgres") -> str:
         """The address of a database with the password in it: never for argv, a log or a message."""
@@ -90,7 +91,7 @@ class Postgres(Restartable):
 
     @contextmanager
     def _serve(self) -> Iterator[Process]:
-        settings = [f"--{name}={value}" for name, value in self._settings.items()]
+        settings = [f"--{name}={value}" for name, value in self.settings.items()]
         argv = [str(self.binaries / "postgres"), "-D", str(self.data), f"--port={self.port}", *settings]
         place, user = self._home.place, self._home.user
         with run("postgres", argv, directory=self._directory, cwd=place, user=user) as process:

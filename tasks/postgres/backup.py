@@ -1,6 +1,5 @@
 """Take the base backup of a set, or find it, and verify it either way."""
 
-import json
 import shutil
 
 from prefect import task
@@ -9,11 +8,11 @@ from recovery.backups import Backup
 from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
 from recovery.restore_points import RestorePoint
-from tasks.postgres.connection import environment
-from tasks.postgres.manifests import check_manifest, checksums
+from tasks.postgres.engines import engine_of
 from tasks.postgres.notes import settle
-from tasks.postgres.programs import clean, command, give, run
-from tasks.postgres.sets import Place, clear_leftovers, place_of
+from tasks.postgres.places import Place, place_of
+from tasks.postgres.programs import give
+from tasks.postgres.sets import clear_leftovers
 from tasks.retry import ON_UNAVAILABLE, spoken
 
 
@@ -24,19 +23,15 @@ def take_backup(service: str, version: str, database: Database, point: RestorePo
 
     Raises Unavailable when the disk is full or the server does not answer, Refused when the backup is damaged.
     """
-    place = place_of(database, point.name)
+    place, engine = place_of(database, point.name), engine_of(database)
     clear_leftovers(service, version, database, point)
-    if place.data.is_dir():
+    if place.set.is_dir() and engine.has_backup(place):
         verify(place, database)
         return f"skipped: the backup in {place.set} is there, and whole"
     try:
         place.part.mkdir(mode=0o700)
         give(place.part)
-        # Its own WAL comes along, so that pg_basebackup does not wait for the archiver; the proof does not use it.
-        arguments = ("--pgdata", str(place.part / "data"), "--format=plain", "--wal-method=stream", "--checkpoint=fast")
-        argv = command("pg_basebackup", *arguments, *checksums(), "--no-password", f"--label={point.name}")
-        run(argv, place.part, environment(database))
-        check_manifest(place.part / "data")
+        engine.take(place, point.name)
         place.part.rename(place.set)
         settle(place.root)
     except OSError as error:
@@ -49,7 +44,7 @@ def take_backup(service: str, version: str, database: Database, point: RestorePo
 def verify(place: Place, database: Database) -> None:
     """Check every file of a set's backup against its manifest. Raises Refused naming the file that differs."""
     try:
-        check_manifest(place.data)
+        engine_of(database).verify(place)
     except Refused as refused:
         raise Refused(
             f"the backup in {place.set} is damaged, {refused}: move it out of {database.backups}; a new one is taken"
@@ -58,20 +53,5 @@ def verify(place: Place, database: Database) -> None:
 
 @task(name="read backup", **ON_UNAVAILABLE)
 def read_backup(database: Database, point: RestorePoint) -> Backup:
-    """What the set's backup tells of itself: pg_controldata for the cluster, its manifest for the WAL it needs."""
-    place = place_of(database, point.name)
-    control = read_control(place)
-    try:
-        manifest = json.loads((place.data / "backup_manifest").read_text())
-        ranges = manifest["WAL-Ranges"]
-        first, last = ranges[0], ranges[-1]
-        return Backup(control["Database system identifier"], last["Timeline"], first["Start-LSN"], last["End-LSN"])
-    except (OSError, ValueError, LookupError) as error:
-        raise Refused(f"{place.data}/backup_manifest cannot be read ({error}): move the set away") from None
-
-
-def read_control(place: Place) -> dict[str, str]:
-    """The control file of a set's backup, by the names that pg_controldata gives."""
-    printed = run(command("pg_controldata", str(place.data)), place.set, clean())
-    pairs = (line.partition(":") for line in printed.splitlines())
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    """What the set's backup tells of itself: of which cluster it is, and the WAL that it needs."""
+    return engine_of(database).describe(place_of(database, point.name))

@@ -12,9 +12,10 @@ from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
 from recovery.side_settings import RULES_WHEN_UNKNOWN, Kept, named_files, settings_of_side, show_settings
 from recovery.sides import Label, restore_of
+from tasks.postgres.engines import engine_of
 from tasks.postgres.notes import write_closed, write_note
+from tasks.postgres.places import Place, place_of
 from tasks.postgres.programs import give, helper, run
-from tasks.postgres.sets import Place, place_of
 from tasks.postgres.settings_kept import read_kept
 from tasks.postgres.standing import Standing, control_of, remove
 
@@ -46,11 +47,11 @@ def build(database: Database, label: Label, following: Mapping[str, str] | None 
     """
     place, standing = place_of(database, label.name), standing_of(database, label.name)
     part = part_of(standing)
-    _look_at(place, standing, chain=following is None)
+    _look_at(database, place, standing, chain=following is None)
     with _kept_whole_or_not_at_all(part):
         part.mkdir(mode=0o700)
         give(part)
-        _copy(place.data, part / "data")
+        engine_of(database).lay(place, part / "data")
         _empty_wal(part / "data")
         configure(database, place, standing, part / "data")
         if following is None:
@@ -71,7 +72,7 @@ def recover(data: Path, standing: Standing, database: Database, name: str) -> No
     Of the archive it sees which timelines are taken, so that its promotion takes one that nobody has: the server of
     another service may have been restored beside the same primary, and archives there.
     """
-    taken = f"case %f in *.history) cp {database.archive}/%f %p;; *) false;; esac"
+    taken = f"case %f in *.history) {engine_of(database).fetching()};; *) false;; esac"
     _target(data, name, {"restore_command": f"cp {standing.place}/wal/%f %p || {taken}"})
     _signal(data / "recovery.signal")
     (data / "standby.signal").unlink(missing_ok=True)
@@ -82,7 +83,7 @@ def follow(data: Path, database: Database, name: str, following: Mapping[str, st
 
     It has no slot: that of a standby which was forgotten would fill the primary's disk.
     """
-    fallback = {"restore_command": f"cp {database.archive}/%f %p", "wal_retrieve_retry_interval": "500ms"}
+    fallback = {"restore_command": engine_of(database).fetching(), "wal_retrieve_retry_interval": "500ms"}
     _target(data, name, {**following, **fallback, "hot_standby_feedback": "off"})
     _signal(data / "standby.signal")
 
@@ -173,16 +174,15 @@ def _text(path: Path) -> str | None:
     return path.read_text(errors="surrogateescape") if path.is_file() else None
 
 
-def _look_at(place: Place, standing: Standing, *, chain: bool) -> None:
+def _look_at(database: Database, place: Place, standing: Standing, *, chain: bool) -> None:
     """Raises Refused when the set lacks a part, Unavailable when there is less room than it has bytes."""
     sides = standing.place.parent
     if not sides.is_dir():
         raise Refused(f"{sides} is not there: make it, owned by the user of PostgreSQL's programs")
-    if not place.data.is_dir() or (chain and not place.wal.is_dir()):
+    engine = engine_of(database)
+    if not place.set.is_dir() or not engine.has_backup(place) or (chain and not place.wal.is_dir()):
         raise Refused(f"the set {place.set} is not whole, it has no backup or no WAL: choose another point")
-    if any((place.data / "pg_tblspc").iterdir()):
-        raise Refused(f"the set {place.set} has tablespaces, which a copy would share with the original")
-    needed = sum(path.lstat().st_size for path in place.data.rglob("*"))
+    needed = engine.size(place)
     free = shutil.disk_usage(sides).free
     if free < needed:
         raise Unavailable(f"{sides} has {free // 1_000_000} MB free and {needed // 1_000_000} are needed: make room")

@@ -10,10 +10,11 @@ from recovery.backups import Backup, Chain, segments
 from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
 from recovery.restore_points import RestorePoint, Then
+from tasks.postgres.engines import engine_of
 from tasks.postgres.notes import settle
+from tasks.postgres.places import Place, place_of
 from tasks.postgres.points import recorded
 from tasks.postgres.programs import command, give, search
-from tasks.postgres.sets import place_of
 from tasks.retry import ON_UNAVAILABLE, spoken
 
 
@@ -22,8 +23,8 @@ def read_chain(database: Database, point: RestorePoint, backup: Backup, segment_
     """What lies between the backup and its point: in the set where it has its own copy, else in the archive."""
     then = recorded(database, point)
     place = place_of(database, point.name)
-    source = place.wal if place.wal.is_dir() else Path(database.archive)
     wanted = segments(then.timeline, backup.start, then.lsn, segment_size)
+    source = place.wal if place.wal.is_dir() else engine_of(database).gather(wanted, _part(place))
     found = {name: (source / name).stat().st_size for name in wanted if (source / name).is_file()}
     whole = len(found) == len(wanted) and set(found.values()) <= {segment_size}
     unreadable, names = _walk(source, backup, then) if whole else (None, ())
@@ -37,12 +38,13 @@ def keep_chain(database: Database, point: RestorePoint, wanted: Sequence[str]) -
     place = place_of(database, point.name)
     if place.wal.is_dir():
         return f"skipped: {place.wal} is there"
-    fresh = place.set / ".wal.part"
-    shutil.rmtree(fresh, ignore_errors=True)
+    fresh, engine = _part(place), engine_of(database)
     try:
-        fresh.mkdir(mode=0o700)
+        fresh.mkdir(mode=0o700, exist_ok=True)
+        for left in {path.name for path in fresh.iterdir()} - {*wanted}:
+            (fresh / left).unlink()
         for name in wanted:
-            shutil.copyfile(Path(database.archive) / name, fresh / name)
+            engine.fetch(name, fresh / name)
             give(fresh / name)
             settle(fresh / name)
         give(fresh)
@@ -56,6 +58,11 @@ def keep_chain(database: Database, point: RestorePoint, wanted: Sequence[str]) -
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return f"copied {len(wanted)} segments into {place.wal}"
+
+
+def _part(place: Place) -> Path:
+    """The set's WAL while it is not all there."""
+    return place.set / ".wal.part"
 
 
 def _walk(source: Path, backup: Backup, then: Then) -> tuple[str | None, tuple[str, ...]]:

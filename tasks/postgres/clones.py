@@ -11,8 +11,8 @@ from pathlib import Path
 from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
 from tasks.postgres.connection import environment, session
+from tasks.postgres.places import place_of
 from tasks.postgres.programs import clean, command, give, run
-from tasks.postgres.sets import place_of
 from tasks.postgres.temporary import POLL_SECONDS, begin, closed_directory, end, last_words, way_to
 
 OPEN_SECONDS = 1800.0  # the WAL that was written during the backup is replayed; a clone that died is noticed at once

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
-from tasks.postgres.backup import read_control
 from tasks.postgres.connection import session
-from tasks.postgres.programs import clean, command, give, helper, run
-from tasks.postgres.sets import Place
+from tasks.postgres.engines import engine_of
+from tasks.postgres.places import Place
+from tasks.postgres.programs import clean, command, give, run
+from tasks.postgres.standing import control_of
 from tasks.postgres.temporary import POLL_SECONDS, begin, closed_directory, end, last_words, way_to
 
 RECOVERY_SECONDS = 6 * 3600.0  # replay of a long chain; a copy that died is noticed at once
@@ -59,7 +60,7 @@ class Copy:
 
 
 @contextmanager
-def copy_of(place: Place, name: str) -> Iterator[Copy]:
+def copy_of(database: Database, place: Place, name: str) -> Iterator[Copy]:
     """Copy a set's backup and start it with the named point as its target; all is removed at the end.
 
     Raises Unavailable when the disk is full, Refused when a program fails.
@@ -69,7 +70,7 @@ def copy_of(place: Place, name: str) -> Iterator[Copy]:
         place.copy.mkdir(mode=0o700)
         give(place.copy)
         data = place.copy / "data"
-        run(helper("cp", "--archive", "--reflink=auto", str(place.data), str(data)), place.copy)
+        engine_of(database).lay(place, data)
         _prepare(data)
         copy = Copy(place, socket, _start(place, name, socket))
         try:
@@ -101,4 +102,4 @@ def _start(place: Place, name: str, socket: Path) -> "subprocess.Popen[bytes]":
         "recovery_target_action": "pause",
         "hot_standby": "on",
     }
-    return begin(place.copy, socket, read_control(place), settings)
+    return begin(place.copy, socket, control_of(place.copy / "data"), settings)

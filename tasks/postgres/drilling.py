@@ -20,12 +20,13 @@ from recovery.databases import Database
 from recovery.drills import Drill, Live, Phases, judge_room, measure_lag
 from recovery.errors import RecoveryError, Refused, Unavailable
 from recovery.restore_points import RestorePoint, Then, WayBack, judge_proof
-from tasks.postgres.backup import read_backup, read_control, verify
+from tasks.postgres.backup import read_backup, verify
 from tasks.postgres.chains import read_chain
 from tasks.postgres.connection import session
+from tasks.postgres.engines import engine_of
+from tasks.postgres.places import Place, place_of, read_then
 from tasks.postgres.programs import give
 from tasks.postgres.proving import go_back
-from tasks.postgres.sets import Place, place_of, read_then
 from tasks.retry import ON_UNAVAILABLE, spoken
 
 HISTORY = "drills.jsonl"
@@ -82,10 +83,10 @@ def check_set(database: Database, then: Then) -> str:
     Raises Refused naming what is damaged or missing, or when a copy would have no room.
     """
     place, point = place_of(database, then.name), RestorePoint(then.name, 1, then.lsn, then.made_at)
-    size = sum(path.lstat().st_size for path in place.data.rglob("*") if not path.is_dir())
-    judge_room(shutil.disk_usage(place.root).free, size, database.backups)
+    engine = engine_of(database)
+    judge_room(shutil.disk_usage(place.root).free, engine.size(place), database.backups)
     verify(place, database)
-    segment_size = int(read_control(place)["Bytes per WAL segment"])
+    segment_size = engine.segment_size(place)
     backup = read_backup.fn(database, point)
     segments = judge_chain(backup, read_chain.fn(database, point, backup, segment_size), segment_size)
     return f"every file of {then.name} is whole, and every record of its {len(segments)} segments"

@@ -1,8 +1,6 @@
 """Make the restore point, record what the database was like, and wait until its WAL is archived."""
 
 import time
-from contextlib import suppress
-from pathlib import Path
 
 from prefect import task
 
@@ -11,8 +9,9 @@ from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
 from recovery.restore_points import RestorePoint, Then
 from tasks.postgres.connection import Session, session
+from tasks.postgres.engines import engine_of
+from tasks.postgres.places import place_of, read_then, write_then
 from tasks.postgres.reading import REGISTER, read_state, registered
-from tasks.postgres.sets import place_of, read_then, write_then
 from tasks.retry import ON_UNAVAILABLE, spoken
 
 ARCHIVED_SECONDS = 60.0  # measured: 0.1 to 0.2 s; who needs a minute will need an hour
@@ -74,9 +73,8 @@ def wait_until_archived(database: Database, point: RestorePoint, server: Server)
     if place.wal.is_dir():
         return f"skipped: the WAL of {point.name} is in its set"
     segment = last_segment(then.timeline, then.lsn, server.segment_size)
-    file = Path(database.archive) / segment
-    deadline = time.monotonic() + ARCHIVED_SECONDS
-    while not _is_whole(file, server.segment_size):
+    engine, deadline = engine_of(database), time.monotonic() + ARCHIVED_SECONDS
+    while not engine.holds(segment, server.segment_size):
         if time.monotonic() > deadline:
             raise _not_archived(database, segment)
         time.sleep(POLL_SECONDS)
@@ -89,12 +87,6 @@ def recorded(database: Database, point: RestorePoint) -> Then:
     if then is None:
         raise Refused(f"the set of {point.name} records no point: run the gate again")
     return then
-
-
-def _is_whole(file: Path, size: int) -> bool:
-    with suppress(OSError):
-        return file.stat().st_size == size
-    return False
 
 
 def _register(asked: Session, service: str, version: str, point: RestorePoint) -> None:
@@ -112,8 +104,9 @@ def _not_archived(database: Database, segment: str) -> Refused | Unavailable:
             "SELECT coalesce(last_archived_wal, ''), last_failed_wal, last_failed_time FROM pg_stat_archiver"
         )
     if last >= segment:
+        there = engine_of(database).archive
         return Refused(
-            f"the server says that {segment} is archived and it is not in {database.archive}: name the directory where "
+            f"the server says that {segment} is archived and it is not in {there}: name the place where "
             "archive_command puts it"
         )
     trouble = f", the archiver failed with {failed} at {at:%H:%M:%S}" if failed else ""

@@ -11,9 +11,9 @@ from recovery.restore_points import RestorePoint, Seen, Then, WayBack, judge_pro
 from tasks.postgres.connection import session
 from tasks.postgres.copies import Copy, copy_of
 from tasks.postgres.damage import look_for_damage
+from tasks.postgres.places import Place, place_of, write_proof
 from tasks.postgres.points import recorded
 from tasks.postgres.reading import read_state
-from tasks.postgres.sets import Place, place_of, write_proof
 from tasks.postgres.smoke import ask_smoke
 from tasks.retry import ON_UNAVAILABLE
 
@@ -43,7 +43,7 @@ def go_back(place: Place, database: Database, then: Then) -> tuple[Seen, Phases]
     Raises Refused when it does not come to the point, Unavailable when the disk is full.
     """
     began = time.monotonic()
-    with copy_of(place, then.name) as copy:
+    with copy_of(database, place, then.name) as copy:
         return _look(copy, database, then, began)
 
 

@@ -11,7 +11,7 @@ from recovery.restore_points import Then
 from recovery.sides import Label, Side, Stage, judge_leaving, judge_place, judge_stop, restore_of
 from tasks.postgres.building import build, label_file, part_of, recover, set_own, standing_of, take_chain
 from tasks.postgres.notes import read_note, write_note
-from tasks.postgres.sets import place_of
+from tasks.postgres.places import place_of
 from tasks.postgres.settings_kept import read_kept
 from tasks.postgres.standing import RECOVERY_SECONDS, Standing, accepts, remove
 

@@ -15,7 +15,7 @@ from recovery.restore_points import RestorePoint
 from recovery.side_settings import Kept, Rule, keep, show_rules
 from tasks.postgres.connection import Session, session
 from tasks.postgres.notes import read_note, write_note
-from tasks.postgres.sets import Place, place_of
+from tasks.postgres.places import Place, place_of
 from tasks.postgres.standing import control_of
 from tasks.retry import ON_UNAVAILABLE, spoken
 

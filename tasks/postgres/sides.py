@@ -5,7 +5,6 @@ signal that keeps it in recovery and that PostgreSQL removes for good on promoti
 """
 
 import time
-from pathlib import Path
 
 from prefect import task
 
@@ -16,11 +15,12 @@ from recovery.side_settings import Kept, show_settings
 from recovery.sides import Side, Stage, judge_stop
 from tasks.postgres.building import standing_of
 from tasks.postgres.connection import Session
+from tasks.postgres.engines import engine_of
 from tasks.postgres.notes import write_closed
+from tasks.postgres.places import place_of
 from tasks.postgres.points import recorded
 from tasks.postgres.raising import look, stand, take_down
 from tasks.postgres.reading import REGISTER, read_state
-from tasks.postgres.sets import place_of
 from tasks.postgres.settings_kept import read_kept
 from tasks.postgres.smoke import ask_smoke
 from tasks.postgres.standing import Standing
@@ -122,7 +122,7 @@ def open_archive(database: Database, point: RestorePoint) -> str:
     write_closed(standing.data / "side.archive.conf", show_settings(_archiver(kept)))
     standing.reload()
     try:
-        segment = _first_segment(database, standing, Path(database.archive))
+        segment = _first_segment(database, standing)
     except RecoveryError as error:
         raise Incomplete(f"the side {point.name} does not archive: {error}", ("archive_command was set",)) from None
     return f"the side {point.name} archives, {segment} has arrived"
@@ -143,19 +143,21 @@ def _archives(asked: Session) -> bool:
     )
 
 
-def _first_segment(database: Database, standing: Standing, archive: Path) -> str:
+def _first_segment(database: Database, standing: Standing) -> str:
     """Finish a segment and wait until it is in the archive. Raises Refused with what the archiver says."""
+    engine = engine_of(database)
     with standing.asked(database) as asked:
+        size = int(asked.value("SELECT setting::int FROM pg_settings WHERE name = 'wal_segment_size'"))
         asked.rows("SELECT pg_logical_emit_message(true, 'ripcord', 'archive')")  # an empty one is never finished
         segment = str(asked.value("SELECT pg_walfile_name(pg_current_wal_insert_lsn())"))
         asked.rows("SELECT pg_switch_wal()")
         deadline = time.monotonic() + ARCHIVED_SECONDS
-        while not (archive / segment).is_file():
+        while not engine.holds(segment, size):
             if time.monotonic() > deadline:
                 [(last, failed)] = asked.rows("SELECT last_archived_wal, last_failed_wal FROM pg_stat_archiver")
                 raise Refused(
-                    f"{segment} was not in {archive} within {ARCHIVED_SECONDS:g} s, the archiver's last success is "
-                    f"{last} and its last failure {failed}: {standing.log} says why"
+                    f"{segment} was not in {engine.archive} within {ARCHIVED_SECONDS:g} s, the archiver's last success "
+                    f"is {last} and its last failure {failed}: {standing.log} says why"
                 )
             time.sleep(POLL_SECONDS)
     return segment

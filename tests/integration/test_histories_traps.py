@@ -1,6 +1,7 @@
 """Names that Git takes and tools misread, and remotes that are shallow or lost something."""
 
 import os
+import zlib
 from pathlib import Path
 
 import pytest
@@ -160,3 +161,36 @@ def test_the_time_is_the_plans(story: Story) -> None:
 
     said = story.remote.git("for-each-ref", "--format=%(taggerdate:unix) %(*committerdate:unix)", "refs/tags/v1.2.1")
     assert said.split() == [f"{SEEN_AT.timestamp():.0f}"] * 2
+
+
+def test_a_tag_of_a_tag_of_a_tag(story: Story) -> None:
+    """However often it takes to come to the commit: the release is taken out as any other."""
+    story.commit("Faulty", {"app.py": "faulty\n"})
+    story.git("tag", "--annotate", "-m", "0", "inner0")
+    for number in range(1, 20):
+        story.git("tag", "--annotate", "-m", str(number), f"inner{number}", f"inner{number - 1}")
+    story.git("tag", "--annotate", "-m", "v1.2.0", "v1.2.0", "inner19")
+    story.releases = released("v1.1.0", "v1.2.0")
+    story.publish()
+
+    end = story.take_out()
+
+    assert end.pushed, end
+    assert story.remote.files("v1.2.1") == story.remote.files("v1.1.0")
+
+
+def test_a_tag_that_claims_to_stand_for_itself(story: Story) -> None:
+    """No honest object can: its file was forged, and git does not believe it. Every ref stays."""
+    story.faulty()
+    story.publish()
+    tag = story.remote.git("rev-parse", "v1.2.0")
+    forged = f"object {tag}\ntype tag\ntag v1.2.0\ntagger T <t@t> 0 +0000\n\nloop\n".encode()
+    file = story.remote.path / "objects" / tag[:2] / tag[2:]
+    assert file.exists()
+    file.chmod(0o644)
+    file.write_bytes(zlib.compress(b"tag %d\0" % len(forged) + forged))
+    before = attempt(story.remote.path, "show-ref", "--head").stdout
+
+    with pytest.raises((Refused, Unavailable), match="git "):
+        story.take_out()
+    assert attempt(story.remote.path, "show-ref", "--head").stdout == before

@@ -154,3 +154,16 @@ def test_a_main_that_never_rests_is_given_up(
     bare = host.bare(service.repository)
     assert git("rev-list", "--reverse", "main", "--not", "v1.2.0", at=bare).split() == rivals
     assert git("tag", "--list", "v1.2.*", at=bare) == "v1.2.0"
+
+
+@pytest.mark.parametrize("to", ["v1.1.0", "main"])
+def test_a_faulty_tag_that_is_moved_after_the_plan_is_refused(host: GitHost, service: Service, to: str) -> None:
+    """What was to be taken out is not what the tag says now: nothing is pushed, and the sentence says so."""
+    plan, bare = planned(service), host.bare(service.repository)
+    moved = git("rev-parse", f"{to}^{{commit}}", at=bare) if to != "main" else git("rev-parse", "main^1", at=bare)
+    git("update-ref", "refs/tags/v1.2.0", moved, at=bare)
+    before = refs(host, service)
+
+    with pytest.raises(Refused, match=r"v1\.2\.0 of .* was moved meanwhile: put it back where it was and retry"):
+        taken_out(plan)
+    assert refs(host, service) == before

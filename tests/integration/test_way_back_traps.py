@@ -269,7 +269,7 @@ def test_a_copy_with_fewer_connections_dies_or_comes_up_with_too_few(stored: Sto
         assert restored.opened()
         assert restored.sql("SHOW max_connections", "postgres") == [("50",)]
 
-    with copy_of(stored.shop.place(), stored.name) as copy:
+    with copy_of(stored.shop.database, stored.shop.place(), stored.name) as copy:
         copy.wait_until_paused(stored.shop.database)
         with session(stored.shop.database, copy.way) as asked:
             seen = dict(asked.rows("SELECT name, setting FROM pg_settings"))

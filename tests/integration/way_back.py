@@ -18,9 +18,9 @@ from infra.lab.postgres_home import give
 from recovery.catalog import Service
 from recovery.databases import Database, Smoke
 from recovery.restore_points import RestorePoint, Then, WayBack
+from tasks.postgres.places import Place, place_of
 from tasks.postgres.points import recorded
 from tasks.postgres.reading import read_point
-from tasks.postgres.sets import Place, place_of
 
 URL = "SHOP_DATABASE_URL"
 SMOKE = Smoke(sql="SELECT sum(amount) FROM orders", equals="5050")

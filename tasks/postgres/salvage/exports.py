@@ -23,10 +23,11 @@ from recovery.salvage_tables import Comparison, Kind, Table, plan_comparisons
 from recovery.salvages import Choice, Export, Found, steps
 from tasks.postgres.connection import Session, quoted, session
 from tasks.postgres.copies import copy_of
+from tasks.postgres.engines import engine_of
+from tasks.postgres.places import place_of
 from tasks.postgres.salvage.catalogs import READING, large_objects, moved_sequences, read_tables
 from tasks.postgres.salvage.differences import changes, whole
 from tasks.postgres.salvage.statements import csv_header, csv_line, csv_row, sql_header, sql_row
-from tasks.postgres.sets import place_of
 from tasks.retry import ON_UNAVAILABLE, spoken
 
 SUMMARY = "summary.json"
@@ -90,15 +91,15 @@ def at_the_point(database: Database, point: RestorePoint) -> Iterator[Session]:
 
     The copy is thrown away at the end, and dies with us. Raises Refused when there is no set, or no room for a copy.
     """
-    place = place_of(database, point.name)
-    if not place.data.is_dir():
+    place, engine = place_of(database, point.name), engine_of(database)
+    if not (place.set.is_dir() and engine.has_backup(place)):
         raise Refused(f"the set {place.set} is gone: without it nobody knows what was before the point")
     shutil.rmtree(place.copy, ignore_errors=True)
-    size = sum(file.stat().st_size for file in place.data.rglob("*") if file.is_file())
+    size = engine.size(place)
     free = shutil.disk_usage(place.root).free
     if free < size:
         raise Refused(f"{place.root} has {free // 1_000_000} MB free and a copy needs {size // 1_000_000}: make room")
-    with copy_of(place, point.name) as copy:
+    with copy_of(database, place, point.name) as copy:
         copy.wait_until_paused(database)
         with session(database, copy.way) as asked:
             lsn = str(asked.value("SELECT pg_last_wal_replay_lsn()::text"))

@@ -9,9 +9,9 @@ from recovery.errors import Refused, Unavailable
 from recovery.restore_points import RestorePoint
 from recovery.salvages import Candidate, Standing, choose_restored
 from tasks.postgres.connection import restored, session
+from tasks.postgres.places import Place, read_then
 from tasks.postgres.reading import registered
 from tasks.postgres.salvage.catalogs import read_standing
-from tasks.postgres.sets import Place, read_then
 from tasks.retry import ON_UNAVAILABLE
 
 

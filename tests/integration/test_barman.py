@@ -1,0 +1,242 @@
+"""Barman as the engine of the way back, on a real server; Barman's own words, files and plain SQL are the witnesses."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.lab.barman import Barman, barman
+from infra.lab.postgres import Postgres
+from infra.lab.postgres_home import give
+from infra.lab.process import free_port, wait_until
+from recovery.databases import Restore, Secret, WithBarman
+from recovery.errors import Refused, Unavailable
+from recovery.sides import Stage
+from tasks.postgres.drilling import check_set, drill_set
+from tasks.postgres.programs import clean, run
+from tasks.postgres.sets import expire_sets
+from tasks.postgres.sides import open_archive, promote_side, raise_side, read_side, read_side_state
+from tests.integration.way_back import Shop, new_shop, place_for_sides
+
+NUMBERS = count(1)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A shop whose backups Barman keeps."""
+
+    shop: Shop
+    barman: Barman
+
+    def backups(self) -> dict[str, dict[str, Any]]:
+        """What Barman lists, by the names that they were taken under."""
+        listed = json.loads(self.barman.run("--format", "json", "list-backups", self.barman.server))
+        return {each["backup_name"]: each for each in listed[self.barman.server] if each.get("backup_name")}
+
+    def base(self, name: str) -> Path:
+        """Where Barman keeps the files of a backup."""
+        home = self.barman.configuration.parent / "home" / self.barman.server / "base"
+        return home / str(self.backups()[name]["backup_id"])
+
+
+@pytest.fixture(name="received", scope="module")
+def _received(archiving: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Barman]:
+    with barman(archiving, tmp_path_factory.mktemp("barman")) as ours:
+        yield ours
+
+
+@contextmanager
+def _tools(received: Barman, directory: Path) -> Iterator[str]:
+    """A PATH on which Barman finds its rsync, which the lab has fetched, with the libraries that came along."""
+    rsync = shutil.which("rsync", path=received.path)
+    assert rsync is not None
+    wrapper = directory / "rsync"
+    wrapper.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{received.library_path}" exec {rsync} "$@"\n')
+    wrapper.chmod(0o755)
+    directory.chmod(0o755)
+    yield f"{directory}:{received.path}"
+
+
+@pytest.fixture(name="kept")
+def _kept(archiving: Postgres, received: Barman, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
+    with new_shop(archiving, f"kept{next(NUMBERS)}", monkeypatch) as shop, place_for_sides(archiving) as place:
+        tools, sides = place / "tools", place / "sides"
+        for each in (tools, sides):
+            each.mkdir()
+            give(each, archiving.runs_as)
+        place.chmod(0o755)
+        with _tools(received, tools) as path:
+            monkeypatch.setenv("PATH", path)
+            engine = WithBarman(
+                server=received.server, configuration=str(received.configuration), programs=str(received.programs)
+            )
+            restore = Restore(sides=str(sides), port=free_port(), secret=Secret(name="shop"))
+            yield Kept(shop.with_(barman=engine, archive=None, restore=restore), received)
+
+
+def test_the_gate_proves_a_backup_of_barmans(kept: Kept) -> None:
+    """Barman has one of the point's name and keeps it; the set has its WAL, and no files of the database."""
+    way = kept.shop.gate()
+
+    assert way.proved, way.reason
+    assert "rows as they were" in way.reason
+    name = kept.shop.point().name
+    assert kept.backups()[name]["status"] in ("DONE", "WAITING_FOR_WALS")
+    status = kept.barman.run("keep", "--status", kept.barman.server, str(kept.backups()[name]["backup_id"]))
+    assert "standalone" in status
+    place = kept.shop.place()
+    assert not place.data.exists()
+    assert [path.name for path in place.wal.iterdir()]
+
+
+def test_the_second_call_takes_nothing(kept: Kept) -> None:
+    """A gate that is asked again within the hour finds its point, its set and its backup."""
+    kept.shop.gate()
+    before = kept.backups()
+
+    assert kept.shop.gate().proved
+    assert kept.backups() == before
+
+
+def test_a_side_is_raised_from_it_and_archives_to_barman(kept: Kept) -> None:
+    """It has the hundred orders and not the one after, takes writes, and its own timeline arrives at Barman."""
+    kept.shop.gate()
+    kept.shop.sql("INSERT INTO orders (amount) VALUES (0)")
+    database, point = kept.shop.database, kept.shop.point()
+
+    raise_side.fn(database, point)
+    assert read_side_state.fn(database, point).proved
+    promote_side.fn(database, point)
+    open_archive.fn(database, point)
+
+    assert read_side.fn(database, point).stage is Stage.PROMOTED
+    assert database.restore is not None
+    side = replace(kept.shop, server=_at(kept.shop.server, database.restore.port))
+    assert side.sql("SELECT count(*) FROM orders") == [(100,)]
+    kept.barman.run("archive-wal", kept.barman.server)
+    wals = kept.barman.configuration.parent / "home" / kept.barman.server / "wals"
+    assert list(wals.rglob("00000002*"))
+
+
+def _at(server: Postgres, port: int) -> Postgres:
+    other = copy(server)
+    other.port = port
+    return other
+
+
+def test_a_drill_needs_no_server(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The set and Barman's files are enough: the damaged server may be gone."""
+    kept.shop.gate()
+    then = kept.shop.then()
+    dead = kept.shop.server.dsn(kept.shop.service.name).replace(f":{kept.shop.server.port}/", ":1/")
+    monkeypatch.setenv(kept.shop.database.url_variable, dead)
+
+    check_set.fn(kept.shop.database, then)
+    way, _ = drill_set.fn(kept.shop.database, then)
+    assert way.proved, way.reason
+
+
+def test_a_flipped_bit_in_barmans_files_is_refused(kept: Kept) -> None:
+    """Barman's verify-backup names it, and the gate and the drill say so before anything is booted."""
+    kept.shop.gate()
+    file = next(path for path in sorted(kept.base(kept.shop.point().name).rglob("base/*/1259")))
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+    with pytest.raises(Refused, match="damaged"):
+        check_set.fn(kept.shop.database, kept.shop.then())
+    with pytest.raises(Refused, match="damaged"):
+        kept.shop.gate()
+
+
+def test_a_backup_that_was_deleted_behind_our_back_is_taken_anew(kept: Kept) -> None:
+    """The set names one that Barman does not have: the next gate makes another point, with a backup of its own."""
+    kept.shop.gate()
+    first = kept.shop.point().name
+    backup = str(kept.backups()[first]["backup_id"])
+    kept.barman.run("keep", "--release", kept.barman.server, backup)
+    kept.barman.run("delete", kept.barman.server, backup)
+
+    with pytest.raises(Refused, match="Unknown backup"):
+        check_set.fn(kept.shop.database, kept.shop.then())
+    assert kept.shop.gate().proved
+    assert kept.shop.point().name != first
+    assert kept.shop.point().name in kept.backups()
+
+
+def test_what_a_killed_gate_left_at_barman_is_deleted_or_used(kept: Kept) -> None:
+    """One of the very name is used; one of an older attempt, which no set mentions, goes."""
+    kept.shop.gate()
+    old = kept.shop.point().name
+    shutil.rmtree(kept.shop.place().set)
+
+    assert kept.shop.gate().proved
+    assert old not in kept.backups()
+
+
+def test_a_backup_that_was_killed_is_taken_anew(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Barman is killed while it copies; the next gate has its point proved, and nothing half done is left at Barman."""
+    honest, before = run, set(kept.backups())
+
+    def killed(argv: list[str], place: Path) -> str:
+        if "backup" not in argv:
+            return honest(argv, place)
+        listed = set(_bases(kept))
+        with subprocess.Popen(
+            argv, cwd=place, env=clean(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as one:
+            wait_until(lambda: set(_bases(kept)) > listed, what="the backup's directory", seconds=60, every=0.01)
+            one.kill()
+        raise Unavailable("killed")
+
+    with monkeypatch.context() as dying:
+        dying.setattr("tasks.postgres.engines.barman.run", killed)
+        with pytest.raises(Unavailable, match="killed"):
+            kept.shop.gate()
+
+    assert kept.shop.gate().proved
+    left = {name: each["status"] for name, each in kept.backups().items() if name not in before}
+    assert left.keys() == {kept.shop.point().name}
+    assert {*left.values()} <= {"DONE", "WAITING_FOR_WALS"}
+
+
+def _bases(kept: Kept) -> list[str]:
+    base = kept.barman.configuration.parent / "home" / kept.barman.server / "base"
+    return [path.name for path in base.iterdir()] if base.is_dir() else []
+
+
+def test_a_set_that_expires_gives_its_backup_up(kept: Kept) -> None:
+    """Neither kept nor there any more, as far as Barman's own redundancy lets it go."""
+    kept.shop.gate("v1.2.0")
+    old = kept.shop.point("v1.2.0").name
+    kept.shop.gate("v1.3.0")
+    shop = kept.shop.with_(keep=1, locked=kept.shop.database.fresh * 0)
+
+    expire_sets.fn(shop.service.name, shop.database)
+    assert old not in kept.backups()
+    assert kept.shop.point("v1.3.0").name in kept.backups()
+
+
+def test_barmans_own_check_stands_before_everything(kept: Kept) -> None:
+    """A server that Barman does not know, or a Barman that is not there: a sentence, and nothing is taken."""
+    before = kept.backups()
+    barman_of = kept.shop.database.barman
+    assert barman_of is not None
+    unknown = kept.shop.with_(barman=barman_of.model_copy(update={"server": "nobody"}))
+    absent = kept.shop.with_(barman=barman_of.model_copy(update={"programs": "/nonexistent"}))
+
+    with pytest.raises(Refused, match="barman failed"):
+        unknown.gate()
+    with pytest.raises(Refused, match="barman is not in /nonexistent: install it"):
+        absent.gate()
+    assert kept.backups() == before
+    assert kept.shop.sets() == []
