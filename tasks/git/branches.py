@@ -9,8 +9,8 @@ from recovery.hotfixes import BranchCommit, BranchState, HotfixBranch, HotfixPla
 from recovery.proposals import FixProposal
 from recovery.reverts import shortened
 from tasks.git.plumbing import Repository
-from tasks.git.ranges import MENDS, changed
-from tasks.git.reading import answers_to, branch_of, brought_in_by, head_of
+from tasks.git.ranges import changed
+from tasks.git.reading import MENDS, answers_to, branch_of, brought_in_by, head_of
 from tasks.git.revert import Conflict, commit_tree, merge_trees
 from tasks.settings import read_settings
 

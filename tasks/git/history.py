@@ -13,12 +13,12 @@ from tasks.git.copies import TAGS, between, ephemeral, fetch_files, reaches, rec
 from tasks.git.laws import SUBMODULE, preview
 from tasks.git.opening import When
 from tasks.git.plumbing import Repository
-from tasks.git.ranges import mends_of
 from tasks.git.reading import (
     brought_by,
     commits_of,
     differing,
     head_of,
+    mends_of,
     names_of_tags,
     patches_of,
     reverted_by,

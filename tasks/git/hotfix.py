@@ -14,8 +14,8 @@ from tasks.git.branches import entries, make, standing, state_of
 from tasks.git.copies import ephemeral
 from tasks.git.fates import MOST_BURNED, Lost, all_burned, is_burned, lost_by
 from tasks.git.plumbing import Repository, failure
-from tasks.git.ranges import changed, mends_of
-from tasks.git.reading import commits_of, head_of, is_ancestor, tags_of
+from tasks.git.ranges import changed
+from tasks.git.reading import commits_of, head_of, is_ancestor, mends_of, tags_of
 from tasks.git.revert import tag_commit
 from tasks.retry import PATIENTLY
 

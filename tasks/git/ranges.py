@@ -12,14 +12,13 @@ from recovery.versions import parse_version
 from tasks.git.copies import above, ephemeral
 from tasks.git.migrations import judge_migrations
 from tasks.git.opening import When
-from tasks.git.plumbing import THERE, Repository
-from tasks.git.reading import head_of, tags_of
+from tasks.git.plumbing import Repository
+from tasks.git.reading import head_of, mends_of, tags_of
 from tasks.retry import ON_UNAVAILABLE
 
 NAMED = 100  # pull requests of a range that are looked into, the newest
 NOTHING = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # the tree without entries, which git knows without having it
 CHUNK = 200  # paths in one command
-MENDS = "Mends-Release"
 
 
 @task(name="read range", task_run_name="read what {faulty_tag} brought", **ON_UNAVAILABLE)
@@ -70,16 +69,6 @@ def _change(path: str, status: str, marked: bool, judged: Compatibility | None) 
     if marked:
         return Change(path, status, True, f"{path} says that it is compatible", marked=True)
     return Change(path, status, judged.compatible, judged.reason) if judged else Change(path, status)
-
-
-def mends_of(bare: Repository, tags: dict[str, str], faulty: str, commit: str) -> dict[str, str]:
-    """The tags whose own message says that they mend this very commit: a merge's message is GitHub's to write."""
-    form = f"--format=%(refname)%00%(contents:trailers:key={MENDS},valueonly)%00"
-    parts = bare.git("for-each-ref", form, f"{THERE}/tags").split("\0")
-    said = {
-        ref.strip().removeprefix(f"{THERE}/tags/"): value for ref, value in zip(parts[::2], parts[1::2], strict=False)
-    }
-    return {tag: tags[tag] for tag, value in said.items() if value.split() == [faulty, commit] and tag in tags}
 
 
 def changed(bare: Repository, old: str, new: str) -> dict[str, str]:

@@ -9,25 +9,39 @@ from recovery.versions import Version
 from tasks.git.plumbing import THERE, Repository, rows
 
 REVERTS = ("Reverts-Release",)
-TRAILERS = (*REVERTS, "Mends-Release")
+MENDS = "Mends-Release"
+TRAILERS = (*REVERTS, MENDS)
+_TAG = (
+    "%(refname)%00%(objecttype) %(objectname)%00%(*objecttype) %(*objectname)%00"
+    f"%(contents:trailers:key={MENDS},valueonly)%00"
+)
 
 
 def tags_of(bare: Repository) -> dict[str, str]:
     """Every tag that stands for a commit, peeled however often it takes."""
-    listed = bare.git(
-        "for-each-ref", "--format=%(refname) %(objecttype) %(objectname) %(*objecttype) %(*objectname)", f"{THERE}/tags"
-    )
     tags = {}
-    for line in rows(listed):
-        ref, *kinds = line.rstrip(" ").split(" ")
-        pairs = dict(zip(kinds[::2], kinds[1::2], strict=True))
+    for name, own, peeled, _ in _tags(bare):
+        pairs = dict(kind.split(" ") for kind in (own, peeled) if kind.strip())
         if "commit" in pairs:
-            tags[ref.removeprefix(f"{THERE}/tags/")] = pairs["commit"]
-        elif len(kinds) == 4 and kinds[2] == "tag":  # a tag of a tag; git peels but once here
-            status, commit, _ = bare.answer("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+            tags[name] = pairs["commit"]
+        elif peeled.startswith("tag "):  # a tag of a tag; git peels but once here
+            status, commit, _ = bare.answer("rev-parse", "--verify", "--quiet", f"{THERE}/tags/{name}^{{commit}}")
             if status == 0:
-                tags[ref.removeprefix(f"{THERE}/tags/")] = commit
+                tags[name] = commit
     return tags
+
+
+def mends_of(bare: Repository, tags: dict[str, str], faulty: str, commit: str) -> dict[str, str]:
+    """The tags whose own message says that they mend this very commit: a merge's message is GitHub's to write."""
+    said = {name: value for name, _, _, value in _tags(bare)}
+    return {tag: tags[tag] for tag, value in said.items() if value.split() == [faulty, commit] and tag in tags}
+
+
+def _tags(bare: Repository) -> list[tuple[str, str, str, str]]:
+    """Each tag's name, type and object, what it stands for if it is annotated, and which release it says it mends."""
+    parts = bare.git("for-each-ref", f"--format={_TAG}", f"{THERE}/tags").split("\0")
+    records = zip(parts[::4], parts[1::4], parts[2::4], parts[3::4], strict=False)
+    return [(ref.strip("\n").removeprefix(f"{THERE}/tags/"), own, peeled, value) for ref, own, peeled, value in records]
 
 
 def names_of_tags(bare: Repository) -> list[str]:
