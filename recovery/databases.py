@@ -8,6 +8,8 @@ from recovery.durations import Duration, parse_duration
 
 # No blank, quote or percent sign: PostgreSQL hands such a path to a shell in its restore_command.
 Directory = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)+$")]
+# What others have installed may lie below a directory like ~/.local; the rest holds for the same reason.
+Elsewhere = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_.@+-]+)+$")]
 
 
 class _Entry(BaseModel):
@@ -69,8 +71,8 @@ class WithBarman(_Entry):
     """Barman takes the backups and keeps the WAL, on the machine and as the user of PostgreSQL's programs."""
 
     server: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name of the server in Barman's words.")
-    configuration: Directory = Field("/etc/barman.conf", description="Barman's configuration file.")
-    programs: Directory | None = Field(None, description="Directory of Barman's programs; null: on PATH.")
+    configuration: Elsewhere = Field("/etc/barman.conf", description="Barman's configuration file.")
+    programs: Elsewhere | None = Field(None, description="Directory of Barman's programs; null: on PATH.")
 
 
 class Database(_Entry):

@@ -5,6 +5,7 @@ protected by `barman keep` for as long as the set is there.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from tasks.postgres.programs import give, other, run
 
 NOTE = "barman.json"
 _WHOLE = ("DONE", "WAITING_FOR_WALS")  # the WAL that a backup of the second kind waits for is looked at by the chain
+_PLAIN = re.compile(r"[A-Za-z0-9_.@+/-]+")  # PostgreSQL hands it to a shell
 _NO_SUCH_FILE = "not found in server"
 _NO_SUCH_BACKUP = "Unknown backup"
 
@@ -210,4 +212,6 @@ class Barman:
         if found is None:
             where = f"in {self._barman.programs}" if self._barman.programs else "on PATH"
             raise Refused(f"barman is not {where}: install it, or name its directory in the catalogue, `programs`")
+        if not _PLAIN.fullmatch(found):
+            raise Refused(f"{found} cannot stand in a restore_command: install barman where no blank is in its path")
         return found
