@@ -20,8 +20,9 @@ from infra.lab.postgres_home import give
 from infra.lab.process import wait_until
 from recovery.errors import Refused, Unavailable
 from recovery.restore_points import State, point_name
-from tasks.postgres import backup, damage, manifests, points, reading
+from tasks.postgres import damage, manifests, points, reading
 from tasks.postgres.connection import Session
+from tasks.postgres.engines import native
 from tasks.postgres.programs import helper
 from tasks.postgres.temporary import closed_directory
 from tests.integration.plain_restore import as_server, laid_out, options, owned, plain
@@ -111,7 +112,7 @@ def test_a_server_killed_during_the_backup_is_unavailable(shop: Shop) -> None:
         shop.server.process.kill()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backup, "checksums", lambda: (*manifests.checksums(), "--max-rate=2M"))
+        patch.setattr(native, "checksums", lambda: (*manifests.checksums(), "--max-rate=2M"))
         killer = threading.Thread(target=kill)
         killer.start()
         said = killed(shop)
