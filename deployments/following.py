@@ -3,11 +3,13 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import httpx
 from prefect import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import State
 from prefect.client.schemas.sorting import TaskRunSort
 from prefect.exceptions import PrefectHTTPStatusError
 from rich.console import Console
@@ -20,6 +22,7 @@ from tasks.runs import Launched, dated, launch, launch_hotfix
 from tasks.settings import read_service
 
 POLL_SECONDS = 1.0
+REVIVAL_SECONDS = 90.0  # within which the monitor has a crashed run started again
 PATIENCE_SECONDS = 60.0  # with a server that does not answer, before the command gives up waiting
 
 
@@ -82,6 +85,13 @@ def follow_run(run_id: str, *, quiet: bool) -> tuple[str, str]:
                 if step.end_time and step.id not in told:
                     told.add(step.id)
                     console.print(f"  {step.end_time:%H:%M:%S} {step.name}", markup=False, highlight=False)
-            if run.state is not None and (run.state.is_final() or run.state.is_paused()):
+            if run.state is not None and _is_over(run.state):
                 return run.state.type.value, run.state.message or ""
             time.sleep(POLL_SECONDS)
+
+
+def _is_over(state: State) -> bool:
+    """A crashed run is over when nobody has revived it."""
+    if state.is_crashed():
+        return datetime.now(UTC) - state.timestamp > timedelta(seconds=REVIVAL_SECONDS)
+    return state.is_final() or state.is_paused()

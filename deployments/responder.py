@@ -26,6 +26,7 @@ from prefect.flow_engine import run_flow
 from prefect.flows import load_flow_from_entrypoint
 from prefect.states import Cancelled, Pending
 
+from tasks.fence import LostServer
 from tasks.settings import read_settings
 
 POLL_SECONDS = 1.0
@@ -91,6 +92,8 @@ class Responder:
             state = run_flow(flow, flow_run=run, return_type="state")
             if isinstance(state, State):
                 log.info("%s: %s", run.name, state)
+        except LostServer as lost:
+            log.warning("run %s crashed and will be revived: %s", run_id, lost)
         except Exception:
             # The run's own failures are its states; this is ours, and the sweep of the monitor finds the run.
             log.exception("run %s was left behind", run_id)

@@ -32,7 +32,7 @@ from tasks.kubernetes import mark_revision, read_watches
 from tasks.notify import notify
 from tasks.postgres import pack_parachute
 from tasks.prometheus import read_evidence
-from tasks.runs import launch_respond, read_mode, revive_the_dead
+from tasks.runs import find_the_dead, launch_respond, read_mode, revive_the_dead
 from tasks.settings import read_catalogue
 
 # A burst over all services would keep the Prefect server from a recovery that begins just then.
@@ -54,12 +54,21 @@ def monitor() -> list[State[str]]:
         drop_backlog()
         return []
     services = read_catalogue().services
-    revive_the_dead()
+    raise_the_dead()
     now, mode = read_clock(), read_mode()
     watches = read_watches(services, now)
 
     looked = [look_after.submit(service, watch, mode, now) for service, watch in watches]
     return [future.wait() or future.state for future in looked]
+
+
+def raise_the_dead() -> None:
+    """Have recoveries whose process died started again; one that is given up is told first, lest nobody hear of it."""
+    dead = find_the_dead()
+    for lost in dead:
+        if not lost.again:
+            notify(f"failed/dead/{lost.run.id}", f"{lost.run.name} needs a person", lost.reason)
+    revive_the_dead(dead)
 
 
 @task(name="look after", task_run_name="look after {watch.service} {watch.version}")

@@ -8,14 +8,12 @@ from prefect.client.schemas.objects import FlowRun, State
 
 from recovery.errors import RecoveryError
 from recovery.readings import Point
-from recovery.revivals import lost_server
 from recovery.syncs import Synced
 from recovery.timelines import Story
 from tasks.artifacts import show
 from tasks.documents import read_document, write_post_mortem
 from tasks.github import open_pull
 from tasks.notify import notify
-from tasks.runs import call_crashed
 
 
 def report(story: Story, points: Sequence[Point], synced: Synced) -> str:
@@ -30,14 +28,7 @@ def report(story: Story, points: Sequence[Point], synced: Synced) -> str:
 
 
 def tell_of_failure(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
-    """Tell that a run needs a person; telling must not be able to fail anything further.
-
-    One that failed because Prefect's server was away needs none: it counts as crashed and the monitor revives it.
-    """
-    if flow_run.deployment_id and lost_server(state.message or ""):
-        with suppress(RecoveryError):
-            call_crashed(flow_run.id, state.message or "")
-            return
+    """Tell that a run needs a person; telling must not be able to fail anything further."""
     who = f"{flow_run.parameters.get('service')} {flow_run.parameters.get('version')}"
     title = f"{flow.name} {who} needs a person"
     with suppress(RecoveryError):

@@ -1,6 +1,5 @@
 """Which runs died without saying so, and which of them are started again."""
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,13 +7,6 @@ from datetime import datetime, timedelta
 ATTEMPTS = 5  # of one run, counted by us; the last one wakes a person
 QUIET = timedelta(seconds=10)  # a run takes its lock within this time after it has begun
 SUBMITTED = timedelta(seconds=30)  # a worker starts a process within this time after it has claimed a run
-
-
-# What Prefect's own client raises while its server is away (httpx), and what a server says that is going away.
-_AWAY = re.compile(
-    r"\b((Connect|Read|Write|Close|RemoteProtocol|LocalProtocol)Error|(Connect|Read|Write|Pool)Timeout): "
-    r"|\bPrefectHTTPStatusError: Server error '5"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +27,6 @@ class Revival:
     run: RunState
     again: bool
     reason: str
-
-
-def lost_server(message: str) -> bool:
-    """Answer whether a run failed of nothing but Prefect's server being away, by the message of its state.
-
-    Prefect's client asks again only where it had reached the server before, and a subflow begins with a new client.
-    """
-    return bool(_AWAY.search(message))
 
 
 def plan_revivals(runs: Sequence[RunState], alive: Collection[str], now: datetime) -> list[Revival]:

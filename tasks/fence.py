@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
+import httpx
 import psycopg
 from prefect import get_run_logger, runtime
+from prefect.exceptions import PrefectHTTPStatusError
 
 from recovery.errors import Unavailable
 from tasks.settings import read_settings
@@ -24,6 +26,15 @@ RETAKE_BEATS = 3  # a server younger than this may have forgotten a holder that 
 # A host that vanishes without closing its connections is noticed by the server within some 15 s.
 _SESSION = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=3 -c tcp_keepalives_count=3 -c idle_session_timeout=0"
 
+
+class LostServer(BaseException):
+    """Prefect's server is away, which is no failure of a recovery, and so no Exception.
+
+    To Prefect's engine it is a crash: nobody is woken, and the monitor revives the run as it does one whose process
+    died. Prefect's client asks again only where it had reached the server before, and a subflow begins with a new one.
+    """
+
+
 _held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())
 
 
@@ -31,8 +42,27 @@ _held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())
 def one_at_a_time(service: str) -> Iterator[None]:
     """Hold the service's lock for the block, waiting for whoever holds it; a no-op inside itself.
 
-    Raises Unavailable when PostgreSQL does not answer.
+    Raises Unavailable when PostgreSQL does not answer, LostServer when Prefect's server does not within the block.
     """
+    with _crashing_without_server(), _held_alone(service):
+        yield
+
+
+@contextmanager
+def _crashing_without_server() -> Iterator[None]:
+    """Other systems' silence is Unavailable by then: what is left of HTTP's errors is of Prefect's own client."""
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise LostServer(f"the Prefect server did not answer: {error}") from error
+    except PrefectHTTPStatusError as error:
+        if not error.response.is_server_error:
+            raise
+        raise LostServer(f"the Prefect server did not answer: {error}") from error
+
+
+@contextmanager
+def _held_alone(service: str) -> Iterator[None]:
     url = read_settings().lock_url.get_secret_value()
     if service in _held.get() or not url:
         if not url:

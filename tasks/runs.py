@@ -1,5 +1,6 @@
 """Start, find and revive flow runs: the only task module that speaks to Prefect about itself."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,7 +23,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.runtime import flow_run
 from prefect.settings import get_current_settings
-from prefect.states import AwaitingRetry, Crashed, Failed, Scheduled
+from prefect.states import AwaitingRetry, Failed, Scheduled
 from prefect.variables import Variable
 
 from recovery.errors import Refused, Unavailable
@@ -192,14 +193,18 @@ def _create(
     return Launched(str(run.id), run.name, run_url(str(run.id)), _is_fresh(run, began))
 
 
-@task(name="revive the dead", **{**ON_UNAVAILABLE, "retries": 1, "persist_result": False})
-def revive_the_dead() -> list[str]:
-    """Find the recoveries whose process is gone and have them started again; says what was done for each."""
+@task(name="find the dead", **{**ON_UNAVAILABLE, "retries": 1, "persist_result": False})
+def find_the_dead() -> list[Revival]:
+    """Find the recoveries whose process is gone; none where there is no lock to tell. Raises Unavailable."""
     runs = acting_runs()
     alive = alive_runs() if runs else set()
-    if alive is None:
-        return []
-    return [revive(revival) for revival in plan_revivals(runs, alive, datetime.now(UTC))]
+    return [] if alive is None else plan_revivals(runs, alive, datetime.now(UTC))
+
+
+@task(name="revive the dead", **{**ON_UNAVAILABLE, "retries": 1, "persist_result": False})
+def revive_the_dead(dead: Sequence[Revival]) -> list[str]:
+    """Have them started again, or ended where they died too often; says what was done for each."""
+    return [revive(revival) for revival in dead]
 
 
 def acting_runs() -> list[RunState]:
@@ -234,15 +239,6 @@ def revive(revival: Revival) -> str:
         client.set_flow_run_state(run.id, state, force=True)
     get_run_logger().warning(revival.reason)
     return revival.reason
-
-
-def call_crashed(run_id: UUID, reason: str) -> None:
-    """Have a run that failed of Prefect's server alone count as crashed, so that it is revived. Raises Unavailable."""
-    try:
-        with get_client(sync_client=True) as client:
-            client.set_flow_run_state(run_id, Crashed(message=reason), force=True)
-    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
-        raise Unavailable(f"the Prefect server did not answer: {error}") from error
 
 
 def this_run() -> str:

@@ -44,13 +44,8 @@ def command(program: str, *arguments: str) -> list[str]:
     return [*_dropping(), _found(program), *arguments]
 
 
-def other(program: str, *arguments: str) -> list[str]:
-    """The command line of a program at a known place, with the same rights."""
-    return [*_dropping(), program, *arguments]
-
-
 def helper(program: str, *arguments: str) -> list[str]:
-    """The command line of one of the system's programs, with the same rights."""
+    """The command line of another program, on PATH or at its place, with the same rights."""
     return [*_dropping(), program, *arguments]
 
 

@@ -58,7 +58,7 @@ def clear_leftovers(service: str, version: str, database: Database, point: Resto
             _retire(database, Place(root, path.name))
     engine_of(database).sweep(lambda name: name != point.name and (name in ours or is_point_of(service, name)))
     for gone in root.glob(".*.gone"):
-        _remove(gone)
+        _forget(database, gone)
 
 
 @task(name="expire sets", task_run_name="expire sets of {service}", **ON_UNAVAILABLE)
@@ -80,9 +80,14 @@ def expire_sets(service: str, database: Database) -> str:
 
 def _retire(database: Database, place: Place) -> None:
     """Out of sight by one rename first: a set that is half removed must not be taken for one."""
-    engine_of(database).forget(place)
     gone = place.root / f".{place.name}.gone"
     place.set.rename(gone)
+    _forget(database, gone)
+
+
+def _forget(database: Database, gone: Path) -> None:
+    """Its engine first: what names the backup goes last."""
+    engine_of(database).forget(Place(gone.parent, gone.name))
     _remove(gone)
 
 

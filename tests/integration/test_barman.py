@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import count
@@ -53,8 +52,7 @@ def _received(archiving: Postgres, tmp_path_factory: pytest.TempPathFactory) -> 
         yield ours
 
 
-@contextmanager
-def _tools(received: Barman, directory: Path) -> Iterator[str]:
+def _tools(received: Barman, directory: Path) -> str:
     """A PATH on which Barman finds its rsync, which the lab has fetched, with the libraries that came along."""
     rsync = shutil.which("rsync", path=received.path)
     assert rsync is not None
@@ -62,7 +60,7 @@ def _tools(received: Barman, directory: Path) -> Iterator[str]:
     wrapper.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{received.library_path}" exec {rsync} "$@"\n')
     wrapper.chmod(0o755)
     directory.chmod(0o755)
-    yield f"{directory}:{received.path}"
+    return f"{directory}:{received.path}"
 
 
 @pytest.fixture(name="kept")
@@ -73,13 +71,12 @@ def _kept(archiving: Postgres, received: Barman, monkeypatch: pytest.MonkeyPatch
             each.mkdir()
             give(each, archiving.runs_as)
         place.chmod(0o755)
-        with _tools(received, tools) as path:
-            monkeypatch.setenv("PATH", path)
-            engine = WithBarman(
-                server=received.server, configuration=str(received.configuration), programs=str(received.programs)
-            )
-            restore = Restore(sides=str(sides), port=free_port(), secret=Secret(name="shop"))
-            yield Kept(shop.with_(barman=engine, archive=None, restore=restore), received)
+        monkeypatch.setenv("PATH", _tools(received, tools))
+        engine = WithBarman(
+            server=received.server, configuration=str(received.configuration), programs=str(received.programs)
+        )
+        restore = Restore(sides=str(sides), port=free_port(), secret=Secret(name="shop"))
+        yield Kept(shop.with_(barman=engine, archive=None, restore=restore), received)
 
 
 def test_the_gate_proves_a_backup_of_barmans(kept: Kept) -> None:
@@ -173,14 +170,26 @@ def test_a_backup_that_was_deleted_behind_our_back_is_taken_anew(kept: Kept) -> 
     assert kept.shop.point().name in kept.backups()
 
 
-def test_what_a_killed_gate_left_at_barman_is_deleted_or_used(kept: Kept) -> None:
-    """One of the very name is used; one of an older attempt, which no set mentions, goes."""
+def test_a_whole_backup_that_no_set_mentions_stays(kept: Kept) -> None:
+    """The directory of the sets may just not be mounted, and then it is somebody's only way back."""
     kept.shop.gate()
     old = kept.shop.point().name
     shutil.rmtree(kept.shop.place().set)
 
     assert kept.shop.gate().proved
+    assert kept.shop.point().name != old
+    assert {old, kept.shop.point().name} <= kept.backups().keys()
+
+
+def test_a_set_that_was_being_removed_gives_its_backup_up_later(kept: Kept) -> None:
+    """Killed between the set's going out of sight and Barman's word: the next gate says it."""
+    kept.shop.gate()
+    old, place = kept.shop.point().name, kept.shop.place()
+    place.set.rename(place.root / f".{place.name}.gone")
+
+    assert kept.shop.gate().proved
     assert old not in kept.backups()
+    assert kept.shop.sets() == [kept.shop.point().name]
 
 
 def test_a_backup_that_was_killed_is_taken_anew(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,26 @@ def test_a_run_is_followed_to_its_end(
     assert told == ["undo rollout", "push revert [main]"]
 
 
+def test_a_crash_is_not_the_end_while_it_may_be_revived(api: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Started again within the time that the monitor takes, it is followed on; left crashed, it has ended so."""
+    revived, left = new_run(api), new_run(api)
+    end(api, f"flow_runs/{revived}", "CRASHED", "the Prefect server did not answer")
+
+    def revive() -> None:
+        time.sleep(2.5)
+        end(api, f"flow_runs/{revived}", "RUNNING")
+        end(api, f"flow_runs/{revived}", "COMPLETED", "all is well")
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(revive)
+        assert follow_run(revived, quiet=True) == ("COMPLETED", "all is well")
+        done.result()
+
+    monkeypatch.setattr(following, "REVIVAL_SECONDS", 1.0)
+    end(api, f"flow_runs/{left}", "CRASHED", "the Prefect server did not answer")
+    assert follow_run(left, quiet=True) == ("CRASHED", "the Prefect server did not answer")
+
+
 def test_quiet_tells_no_steps(api: httpx.Client, capsys: pytest.CaptureFixture[str]) -> None:
     """Machines read standard output."""
     run = new_run(api)

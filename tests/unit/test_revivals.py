@@ -2,11 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recovery.revivals import ATTEMPTS, RunState, lost_server, plan_revivals
+from recovery.revivals import ATTEMPTS, RunState, plan_revivals
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RUNS = st.builds(
@@ -46,31 +45,3 @@ def test_the_sentence_names_the_run_and_its_state() -> None:
     assert [each.reason for each in found] == [
         "respond shop v1.2.0 is CRASHED and its process is gone, starting it again"
     ]
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        "Flow run encountered an exception: ConnectError: All connection attempts failed",
-        "Flow run encountered an exception: RemoteProtocolError: Server disconnected without sending a response.",
-        "Flow run encountered an exception: ReadTimeout: ",
-        "Flow run encountered an exception: PrefectHTTPStatusError: Server error '503 Service Unavailable' for url",
-    ],
-)
-def test_a_run_that_lost_the_server_is_known_by_its_message(message: str) -> None:
-    """As Prefect's engine writes the name of the exception."""
-    assert lost_server(message)
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        "Flow run encountered an exception: Refused: shop v9.9.9 is not there: see 'git ls-remote'",
-        "Flow run encountered an exception: Unavailable: kubectl: ConnectErrors everywhere",
-        "Flow run encountered an exception: PrefectHTTPStatusError: Client error '404 Not Found' for url",
-        "it failed without a message",
-    ],
-)
-def test_any_other_failure_is_a_persons(message: str) -> None:
-    """Starting it again would not help."""
-    assert not lost_server(message)

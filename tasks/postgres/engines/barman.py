@@ -18,7 +18,7 @@ from recovery.errors import Refused
 from tasks.postgres.connection import session
 from tasks.postgres.notes import read_note, write_note
 from tasks.postgres.places import Place
-from tasks.postgres.programs import give, other, run
+from tasks.postgres.programs import give, helper, run
 
 NOTE = "barman.json"
 _WHOLE = ("DONE", "WAITING_FOR_WALS")  # the WAL that a backup of the second kind waits for is looked at by the chain
@@ -130,11 +130,9 @@ class Barman:
             self._delete(taken.backup)
 
     def sweep(self, ours: Callable[[str], bool]) -> None:
-        """Delete those under our names that no set mentions."""
-        sets = Path(self._database.backups)
-        mentioned = {taken.backup for each in sets.glob(f"*/{NOTE}") if (taken := self._taken(each.parent))}
+        """Delete those under our names that failed. A whole one stays: the sets may just not be mounted."""
         for each in self._list():
-            if ours(str(each.get("backup_name") or "")) and each["backup_id"] not in mentioned:
+            if ours(str(each.get("backup_name") or "")) and each["status"] not in _WHOLE:
                 self._delete(str(each["backup_id"]))
 
     def _fetch(self, segment: str, file: Path) -> bool:
@@ -205,7 +203,7 @@ class Barman:
     def _run(self, verb: str, what: str = "", more: Sequence[str] = (), into: str = "", form: str = "console") -> str:
         named = [each for each in (self._barman.server, what, into) if each]
         options = ("--config", self._barman.configuration, "--format", form)
-        return run(other(self._program(), *options, verb, *more, *named), Path(self._database.backups))
+        return run(helper(self._program(), *options, verb, *more, *named), Path(self._database.backups))
 
     def _program(self) -> str:
         found = shutil.which("barman", path=self._barman.programs)

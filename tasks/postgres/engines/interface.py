@@ -65,4 +65,4 @@ class Engine(Protocol):
         """The set is not needed any more: give up the backup that was taken for it."""
 
     def sweep(self, ours: Callable[[str], bool]) -> None:
-        """Give up backups that were taken under some names and never came into a set."""
+        """Give up backups that were begun under some names and never became whole."""
