@@ -54,9 +54,13 @@ class Customers:
     log: Path
     process: Process
 
-    def count(self) -> Count:
-        """Count from the file, which is current to the last answer. A failure without an answer has version "none"."""
-        return count(read_lines(self.log))
+    def count(self, version: str | None = None) -> Count:
+        """Count from the file, which is current to the last answer. A failure without an answer has version "none".
+
+        With a `version` only what its instances answered.
+        """
+        lines = read_lines(self.log)
+        return count([line for line in lines if version in (None, line["version"])])
 
     def stop(self) -> None:
         """Let no more customers in, and wait until those inside have left.

@@ -12,7 +12,7 @@ from git.exc import GitCommandError
 
 from recovery.errors import Refused, Unavailable
 
-FETCH_SECONDS = 120.0
+CALL_SECONDS = 120.0  # of one call of git: a repository that makes it spin must not keep a recovery
 THERE = "refs/there"  # where the remote's refs are kept: the ephemeral repository has none of its own
 _OBJECT = re.compile(r"[0-9a-f]{40}(\^|$)")
 _RANGE = re.compile(r"[0-9a-f]{40}\.\.[0-9a-f]{40}")
@@ -41,23 +41,19 @@ class Repository:
     since: str = ""  # the commit without whose history this copy is; empty: nothing was left out
     _answered: dict[_Asked, tuple[int, str, str]] = field(default_factory=dict)
 
-    def git(
-        self, *arguments: str, timeout: float = FETCH_SECONDS, env: dict[str, str] | None = None, given: str = ""
-    ) -> str:
+    def git(self, *arguments: str, env: dict[str, str] | None = None, given: str = "") -> str:
         """Run git and return what it printed; `given` is its standard input. Raises Unavailable or Refused."""
-        status, out, err = self.answer(*arguments, timeout=timeout, env=env, given=given)
+        status, out, err = self.answer(*arguments, env=env, given=given)
         if status != 0:
             raise failure(self.url, arguments[0], status, err)
         return out
 
-    def answer(
-        self, *arguments: str, timeout: float = FETCH_SECONDS, env: dict[str, str] | None = None, given: str = ""
-    ) -> tuple[int, str, str]:
+    def answer(self, *arguments: str, env: dict[str, str] | None = None, given: str = "") -> tuple[int, str, str]:
         """Run git and return exit status, output and messages, whatever the status."""
         asked = (arguments, tuple((env or {}).items()), given)
         if not _lasting(arguments):
-            return self._run(arguments, timeout, env, given)
-        answered = self._said(asked) or self._run(arguments, timeout, env, given)
+            return self._run(arguments, env, given)
+        answered = self._said(asked) or self._run(arguments, env, given)
         self._remember(asked, answered)
         return answered
 
@@ -72,9 +68,7 @@ class Repository:
                 _known.clear()
             _known[self.url, self.since, *asked] = answered
 
-    def _run(
-        self, arguments: Sequence[str], timeout: float, env: dict[str, str] | None, given: str
-    ) -> tuple[int, str, str]:
+    def _run(self, arguments: Sequence[str], env: dict[str, str] | None, given: str) -> tuple[int, str, str]:
         ours = self.env | (env or {})
         # What we set ourselves wins over the shell's anyway; unset is only the rest of it.
         inherited = [f"--unset={name}" for name in os.environ if name.startswith("GIT_") and name not in ours]
@@ -89,7 +83,7 @@ class Repository:
                     istream=stdin.fileno(),
                     with_extended_output=True,
                     with_exceptions=False,
-                    kill_after_timeout=timeout,
+                    kill_after_timeout=CALL_SECONDS,
                     env=ours,
                 )
         except GitCommandError as error:
@@ -102,7 +96,7 @@ class Repository:
         missing = [each for each in asked if not self._said(each)]
         if not missing:
             return
-        status, out, _ = self._run(("rev-parse", *(each[0][-1] for each in missing)), FETCH_SECONDS, None, "")
+        status, out, _ = self._run(("rev-parse", *(each[0][-1] for each in missing)), None, "")
         for each, tree in zip(missing, rows(out), strict=True) if status == 0 else ():
             self._remember(each, (0, tree, ""))
 
@@ -116,7 +110,7 @@ class Repository:
         if len(missing) < len("it"):
             return
         given = "".join(f"{one} {other}\n" for one, other in missing)
-        status, out, _ = self._run(("diff-tree", *options, "--stdin"), FETCH_SECONDS, None, given)
+        status, out, _ = self._run(("diff-tree", *options, "--stdin"), None, given)
         printed: list[list[str]] = []
         for line in rows(out):
             if line.startswith(":"):

@@ -61,10 +61,12 @@ def test_the_faulty_release_is_taken_back_exactly_once(recovered: World, tmp_pat
 
 
 def test_customers_stopped_failing_within_90_seconds(recovered: World) -> None:
-    """By the customers' own count only v1.2.0 failed them, and all of it was over in 90 s."""
-    counted = recovered.customers["shop"].count()
+    """By the customers' own count no other version answered with a failure, and all of it was over in 90 s."""
+    everything, counted = (recovered.customers["shop"].count(version) for version in (None, "v1.2.0"))
 
-    assert set(counted.failed_by_version) == {"v1.2.0"}
+    assert everything.failed_by_version.keys() - {"none"} == {"v1.2.0"}
+    # A machine that stands still for two seconds lets requests time out, of which no version knows.
+    assert everything.failed - counted.failed <= everything.requests / 100
     assert counted.first_failure is not None
     assert counted.last_failure is not None
     assert (counted.last_failure - counted.first_failure).total_seconds() < 90
@@ -108,7 +110,7 @@ def test_the_post_mortem_tells_times_that_the_world_confirms(recovered: World) -
 
     assert row is not None
     first = datetime.strptime(row[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
-    counted = recovered.customers["shop"].count().first_failure
+    counted = recovered.customers["shop"].count("v1.2.0").first_failure
     assert counted is not None
     assert abs((first - counted).total_seconds()) <= 7
     assert "Root cause analysis" in text

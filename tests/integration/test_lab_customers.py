@@ -44,9 +44,11 @@ def test_customers_metrics_and_database_agree(world: World, tmp_path: Path) -> N
         repaired = running.count()
         wait_until(lambda: running.count().requests >= repaired.requests + 60, what="more customers", seconds=60)
         running.stop()
-        count = running.count()
+        count, faulty = running.count(), running.count("v1.2.0")
 
     assert count.requests == world.counted() - answered
+    assert (faulty.failed, faulty.first_failure) == (count.failed, count.first_failure)
+    assert faulty.requests < count.requests
     assert count.failed == count.customers_failed == world.counted(code="500") - failed
     assert count.customers_served == int(world.psql("SELECT count(*) FROM orders")) - orders
     assert count.failed_by_version == {"v1.2.0": count.failed}
