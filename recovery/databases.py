@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from recovery.durations import Duration, parse_duration
 
@@ -75,19 +75,52 @@ class WithBarman(_Entry):
     programs: Elsewhere | None = Field(None, description="Directory of Barman's programs; null: on PATH.")
 
 
+class WithPgBackRest(_Entry):
+    """pgBackRest takes the backups and keeps the WAL, on the machine and as the user of PostgreSQL's programs."""
+
+    stanza: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name of the server in pgBackRest's words."
+    )
+    configuration: Elsewhere = Field("/etc/pgbackrest.conf", description="pgBackRest's configuration file.")
+    programs: Elsewhere | None = Field(None, description="Directory of `pgbackrest`; null: on PATH.")
+
+
+class Bucket(_Entry):
+    """A bucket of S3, or of what speaks its language, into which archive_command puts finished WAL, not compressed."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", description="Name of the bucket.")
+    prefix: str = Field("", pattern=r"^[A-Za-z0-9_./+@-]*$", description="What the keys begin with, before a slash.")
+    region: str = Field(pattern=r"^[a-z0-9-]+$", description="Its region.")
+    endpoint: str | None = Field(None, pattern=r"^https?://[^\s/]+$", description="Its address; null: that of AWS.")
+    locked: bool = Field(True, description="The bucket must have a default retention of Object Lock.")
+    restore_command: str = Field(
+        description="How a restored server reads a segment, with %f and %p, as archive_command writes it."
+    )
+
+    @field_validator("restore_command")
+    @classmethod
+    def _names_both(cls, command: str) -> str:
+        if "%f" not in command or "%p" not in command or "\n" in command:
+            raise ValueError("restore_command must name the segment, %f, and where it goes, %p, in one line")
+        return command
+
+
 class Database(_Entry):
     """A service's PostgreSQL, and where the ways back to before a deployment are kept."""
 
     barman: WithBarman | None = Field(
         None, description="Barman as the engine; null: PostgreSQL's own programs, which keep all in `backups`."
     )
+    pgbackrest: WithPgBackRest | None = Field(None, description="pgBackRest as the engine.")
+    bucket: Bucket | None = Field(None, description="S3 instead of `archive`, with PostgreSQL's own programs.")
     url_variable: str = Field(
         pattern=r"^[A-Z][A-Z0-9_]*$",
         description="Name of the environment variable that holds the conninfo, password included.",
     )
     backups: Directory = Field(description="Directory of the sets, each a base backup with its WAL and its proof.")
     archive: Directory | None = Field(
-        None, description="Directory where archive_command puts finished WAL segments; Barman has its own."
+        None,
+        description="Directory where archive_command puts finished WAL segments; Barman and pgBackRest have their own.",
     )
     keep: int = Field(3, ge=1, description="Sets that are kept when a newer one is proved.")
     locked: Duration = Field(
@@ -113,8 +146,9 @@ class Database(_Entry):
 
     @model_validator(mode="after")
     def _one_archive(self) -> "Database":
-        if (self.archive is None) == (self.barman is None):
+        if sum(each is not None for each in (self.archive, self.barman, self.pgbackrest, self.bucket)) != 1:
             raise ValueError(
-                "name one place where finished WAL goes: `archive`, which archive_command fills, or `barman`"
+                "name one place where finished WAL goes: `archive` or `bucket`, which archive_command "
+                "fills, `barman` or `pgbackrest`"
             )
         return self

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from recovery.catalog import Service
 
@@ -83,10 +84,12 @@ def matches(path: str, globs: Iterable[str]) -> bool:
     `*` and `?` stay within a directory, `**` crosses any number of them, none included. A glob without a slash
     fits a name in any directory, one that ends in a slash everything below.
     """
-    return any(_fits(_parts(glob), path.split("/"), "**", _alike) for glob in globs)
+    names = path.split("/")
+    return any(_fits(_parts(glob), names, "**", _alike) for glob in globs)
 
 
-def _parts(glob: str) -> list[str]:
+@lru_cache(maxsize=1000)
+def _parts(glob: str) -> Sequence[str]:
     if glob.endswith("/"):
         glob += "**"
     if "/" not in glob:
@@ -96,7 +99,9 @@ def _parts(glob: str) -> list[str]:
 
 
 def _alike(glob: str, name: str) -> bool:
-    return _fits(glob, name, "*", lambda one, other: one in ("?", other))
+    if "*" in glob or "?" in glob:
+        return _fits(glob, name, "*", lambda one, other: one in ("?", other))
+    return glob == name
 
 
 def _fits(wanted: Sequence[str], seen: Sequence[str], many: str, alike: Callable[[str, str], bool]) -> bool:

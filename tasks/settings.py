@@ -4,6 +4,7 @@ No secret is ever a parameter of a flow: Prefect stores parameters as plain text
 """
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,6 +58,13 @@ class Settings(BaseSettings):
 
 def read_settings() -> Settings:
     """Read the environment. Raises Refused naming the variable and what is wrong with it."""
+    prefix = str(Settings.model_config["env_prefix"])
+    return _read(frozenset(pair for pair in os.environ.items() if pair[0].upper().startswith(prefix)))
+
+
+@lru_cache(maxsize=8)
+def _read(_: frozenset[tuple[str, str]]) -> Settings:
+    """Once for what stands there: each step asks many times, and reading takes milliseconds."""
     try:
         return Settings()
     except ValidationError as error:

@@ -10,16 +10,15 @@ import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from infra.lab import debian
+from infra.lab.archiving import archiving_by
 from infra.lab.barman_home import find_barman, find_rsync
 from infra.lab.postgres import Postgres
 from infra.lab.postgres_home import Home, give, home
@@ -89,7 +88,9 @@ def barman(server: Postgres, directory: Path) -> Iterator[Barman]:
     directory.mkdir(parents=True, exist_ok=True)
     with home(directory, find_barman()) as where:
         ours = _set_up(server, where)
-        with _ending(ours.configuration.parent), _archiving_into(server, ours.incoming):
+        # Under a name that Barman overlooks until it is complete.
+        command = f"cp '%p' '{ours.incoming}/.%f' && mv '{ours.incoming}/.%f' '{ours.incoming}/%f'"
+        with _ending(ours.configuration.parent), archiving_by(server, command):
             ours.run("switch-wal", "--force", "--archive", "--archive-timeout", f"{READY_SECONDS:g}", ours.server)
             yield ours
 
@@ -140,42 +141,6 @@ def _rsync(where: Home) -> Path:
         return programs
     shutil.copytree(programs.parent, where.place / "rsync" / "usr", symlinks=True)
     return where.place / "rsync" / "usr" / programs.name
-
-
-@contextmanager
-def _archiving_into(server: Postgres, incoming: Path) -> Iterator[None]:
-    before = _show(server)
-    if before["archive_mode"][0] != "on":
-        raise LabError("a server that does not archive cannot have a Barman: start it with archiving=True")
-    command, source = before["archive_command"]
-    # PostgreSQL takes a setting of its command line before any other.
-    fixed = {"archive_command": server.settings.pop("archive_command")} if source == "command line" else {}
-    try:
-        if fixed:
-            server.restart()
-        # Under a name that Barman overlooks until it is complete.
-        _archive_by(server, f"cp '%p' '{incoming}/.%f' && mv '{incoming}/.%f' '{incoming}/%f'")
-        yield
-    finally:
-        server.settings.update(fixed)
-        with suppress(psycopg.OperationalError, LabError):  # it may be dead
-            _archive_by(server, command)
-
-
-def _archive_by(server: Postgres, command: str) -> None:
-    with psycopg.connect(server.dsn(), autocommit=True) as connection:
-        connection.execute(sql.SQL("ALTER SYSTEM SET archive_command = {}").format(sql.Literal(command)))
-        connection.execute("SELECT pg_reload_conf()")
-    wait_until(
-        lambda: _show(server)["archive_command"][0] == command, what="the archive_command", seconds=READY_SECONDS
-    )
-
-
-def _show(server: Postgres) -> Mapping[str, tuple[str, str]]:
-    """How the server archives, and where each setting comes from."""
-    with psycopg.connect(server.dsn()) as connection:
-        rows = connection.execute("SELECT name, setting, source FROM pg_settings WHERE name LIKE 'archive_%'")
-        return {name: (setting, source) for name, setting, source in rows}
 
 
 @contextmanager

@@ -10,12 +10,12 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from infra.lab import debian
 from infra.lab.cache import cache, hold, lock, making, prune
 from infra.lab.process import LabError
+from infra.lab.pythons import find_python
 
 NAME = "barman"
 OLDEST = (3, 11)
@@ -32,7 +32,7 @@ def find_barman() -> Path:
 
     Raises LabError, in one sentence with the way out, when there is none to be had.
     """
-    python = _python()
+    python = find_python(OLDEST)
     home = cache()
     built = home / f"{NAME}-{_key(python)}"
     try:
@@ -50,31 +50,6 @@ def find_barman() -> Path:
 def find_rsync() -> Path:
     """The directory of rsync, which Barman restores with. Raises LabError when there is none to be had."""
     return debian.find(RSYNC)
-
-
-def _python() -> Path:
-    """The Python of the environment: our own, and as root one that a user without rights can run."""
-    found = next(filter(_will_do, _pythons()), None)
-    if found is None:
-        version = ".".join(map(str, OLDEST))
-        raise LabError(f"no Python {version} or newer that Barman's user can run: run `apt-get install python3`")
-    return found
-
-
-def _pythons() -> Iterator[Path]:
-    # Of an environment it is the one it was made from: the environment itself may be removed at any time.
-    yield Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    yield from (Path(place) / "python3" for place in ("/usr/bin", "/usr/local/bin"))
-
-
-def _will_do(python: Path) -> bool:
-    real = python.resolve()
-    if not os.access(real, os.X_OK):
-        return False
-    if os.geteuid() == 0 and not all(part.stat().st_mode & 0o001 for part in (real, *real.parents)):
-        return False
-    check = f"import sys; sys.exit(sys.version_info < {OLDEST})"
-    return subprocess.run([real, "-c", check], capture_output=True, check=False).returncode == 0
 
 
 def _key(python: Path) -> str:

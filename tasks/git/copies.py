@@ -5,6 +5,7 @@ never fetched is fetched, and files come when they are needed. A copy that ends 
 the repository is; `between` makes sure that nothing which is read from it depends on what was left out.
 """
 
+import hashlib
 import shutil
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -175,10 +176,10 @@ def _filled(bare: Repository, wanted: _Wanted) -> Iterator[Repository | None]:
             f"{bare.url} is a shallow repository, its history ends before it began: name the full one in "
             "RIPCORD_GITHUB_GIT_URL"
         )
-    _write_refs(bare, {f"{THERE}/{name.removeprefix('refs/')}": each for name, each in wanted.refs.items()})
+    refs = _write_refs(bare, {f"{THERE}/{name.removeprefix('refs/')}": each for name, each in wanted.refs.items()})
     packed = not any(len(each.name) == 2 for each in (bare.path / "objects").iterdir())
     try:
-        yield replace(bare, since=extent.since)
+        yield replace(bare, since=extent.since, refs=refs)
     finally:
         if kept and packed:
             kept.keep(bare.path, extent)
@@ -231,7 +232,8 @@ def _extent(bare: Repository, wanted: _Wanted, before: Extent) -> Extent:
     return Extent(fetched, ends, (before.since or wanted.since) if ends else "")
 
 
-def _write_refs(bare: Repository, refs: Mapping[str, str]) -> None:
-    """Write all refs at once, as git packs them (gitrepository-layout(5)), without a process for each."""
-    lines = "".join(f"{each} {name}\n" for name, each in sorted(refs.items()))
-    (bare.path / "packed-refs").write_bytes(lines.encode(errors="surrogateescape"))
+def _write_refs(bare: Repository, refs: Mapping[str, str]) -> str:
+    """Write all refs at once, as git packs them (gitrepository-layout(5)), without a process for each; their digest."""
+    lines = "".join(f"{each} {name}\n" for name, each in sorted(refs.items())).encode(errors="surrogateescape")
+    (bare.path / "packed-refs").write_bytes(lines)
+    return hashlib.sha256(lines).hexdigest()

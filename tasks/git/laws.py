@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recovery.reverts import Literal, Preview, RevertPlan, shortened
 from tasks.git.plumbing import Repository, rows
-from tasks.git.reading import differing, learn_differing, renamed
+from tasks.git.reading import differing, learn_differing, learn_renamed, renamed
 from tasks.git.revert import attempt, merge_out, merge_trees, wanted_tree
 
 SUBMODULE = "160000"
@@ -61,7 +61,9 @@ def broken_laws(bare: Repository, plan: RevertPlan, head: str, tree: str) -> tup
         return () if tree == wanted else ("the tree is not the stable release's",)
     release, later = set(differing(bare, wanted, faulty)), set(differing(bare, faulty, bare.tree_of(head)))
     ours, stays = differing(bare, bare.tree_of(head), tree).keys(), differing(bare, wanted, tree)
-    strange = ours - _expanded(release, renamed(bare, faulty, head))
+    after = bare.tree_of(head)
+    learn_renamed(bare, (faulty, after), (wanted, faulty))
+    strange = ours - _expanded(release, renamed(bare, faulty, after))
     lost = stays.keys() - _expanded(later, renamed(bare, wanted, faulty))
     broken = []
     if strange:

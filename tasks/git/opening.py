@@ -7,9 +7,10 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from enum import Enum
+from functools import cache
 from pathlib import Path
 
 from prefect.runtime import flow_run
@@ -19,6 +20,8 @@ from tasks.settings import Settings, read_settings
 
 _seen: dict[tuple[str, str], tuple[float, dict[str, str], dict[str, str]]] = {}  # remote, run; when, what it listed
 MOMENT = 3.0  # seconds
+PREFIX = "ripcord-git-"
+LEFT_SECONDS = 24 * 3600  # after which no step of ours is still at work
 _ASKPASS = """#!/bin/sh
 case "$1" in
   Username*) echo x-access-token ;;
@@ -58,7 +61,8 @@ def opened(repository: str, when: When) -> Iterator[Repository]:
     """An empty bare repository that knows what the remote lists."""
     settings = read_settings()
     url = f"{settings.github_git_url.rstrip('/')}/{repository}.git"
-    directory = Path(tempfile.mkdtemp(prefix="ripcord-git-"))
+    _sweep()
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX))
     try:
         askpass = directory / "askpass"
         askpass.write_text(_ASKPASS)
@@ -78,6 +82,16 @@ def opened(repository: str, when: When) -> Iterator[Repository]:
         yield replace(bare, listed=listed, peeled=peeled)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@cache
+def _sweep() -> None:
+    """Remove what killed processes have left of their copies, once in a process."""
+    for each in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            left = each.lstat()
+            if left.st_uid == os.geteuid() and time.time() - left.st_mtime > LEFT_SECONDS:
+                shutil.rmtree(each)
 
 
 def _remember(key: tuple[str, str], listed: dict[str, str], peeled: dict[str, str]) -> None:

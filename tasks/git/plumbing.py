@@ -20,6 +20,7 @@ _OF_OBJECTS = ("commit-tree", "diff-tree", "merge-tree", "merge-base")  # which 
 _Asked = tuple[tuple[str, ...], tuple[tuple[str, str], ...], str]  # arguments, environment, standard input
 # They make no object, and another copy of that extent says the same.
 _OF_CONTENTS = ("rev-parse", "diff-tree", "log")
+_OF_REFS = "for-each-ref"  # the same where the same refs are there, too
 _PARSED = ("rev-parse", "--verify", "--end-of-options")
 MOST_KNOWN = 500
 _known: dict[tuple[object, ...], tuple[int, str, str]] = {}  # what copies of before said, by the remote and the command
@@ -39,6 +40,7 @@ class Repository:
     peeled: dict[str, str] = field(default_factory=dict)  # what the annotated tags among them stand for
     fresh: bool = False  # believes nothing that was read before
     since: str = ""  # the commit without whose history this copy is; empty: nothing was left out
+    refs: str = ""  # which refs were put into it, and their objects, as a digest
     _answered: dict[_Asked, tuple[int, str, str]] = field(default_factory=dict)
 
     def git(self, *arguments: str, env: dict[str, str] | None = None, given: str = "") -> str:
@@ -59,14 +61,17 @@ class Repository:
 
     def _said(self, asked: _Asked) -> tuple[int, str, str] | None:
         said = self._answered.get(asked)
-        return said if said or self.fresh else _known.get((self.url, self.since, *asked))
+        return said if said or self.fresh else _known.get(self._key(asked))
 
     def _remember(self, asked: _Asked, answered: tuple[int, str, str]) -> None:
         self._answered[asked] = answered
-        if asked[0][0] in _OF_CONTENTS and answered[0] == 0:
+        if asked[0][0] in (*_OF_CONTENTS, _OF_REFS) and answered[0] == 0:
             if len(_known) >= MOST_KNOWN:
                 _known.clear()
-            _known[self.url, self.since, *asked] = answered
+            _known[self._key(asked)] = answered
+
+    def _key(self, asked: _Asked) -> tuple[object, ...]:
+        return (self.url, self.since, self.refs if asked[0][0] == _OF_REFS else "", *asked)
 
     def _run(self, arguments: Sequence[str], env: dict[str, str] | None, given: str) -> tuple[int, str, str]:
         ours = self.env | (env or {})
@@ -131,7 +136,7 @@ class Repository:
 
 def _lasting(arguments: Sequence[str]) -> bool:
     """Answer whether git will say the same whenever it is asked: objects never change, refs may."""
-    if arguments[0] == "for-each-ref":
+    if arguments[0] == _OF_REFS:
         return arguments[-1].startswith(THERE)  # written once, when the copy is filled
     if arguments[0] == "log":
         return bool(_RANGE.fullmatch(arguments[-1]))

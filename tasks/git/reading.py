@@ -163,11 +163,17 @@ class Difference:
 
 
 _RAW = ("-r", "--raw", "--no-abbrev", "--no-renames")
+_RENAMES = ("-r", "--raw", "--no-abbrev", "--find-renames", "--diff-filter=R")
 
 
 def learn_differing(bare: Repository, *pairs: tuple[str, str]) -> None:
     """Ask at once in what some trees differ, before `differing` is called for each two of them."""
     bare.learn_differences(_RAW, pairs)
+
+
+def learn_renamed(bare: Repository, *pairs: tuple[str, str]) -> None:
+    """Ask at once what was renamed between some trees, before `renamed` is called for each two of them."""
+    bare.learn_differences(_RENAMES, pairs)
 
 
 def differing(bare: Repository, one: str, other: str, paths: Sequence[str] = ()) -> dict[str, Difference]:
@@ -186,5 +192,5 @@ def differing(bare: Repository, one: str, other: str, paths: Sequence[str] = ())
 
 def renamed(bare: Repository, one: str, other: str) -> list[tuple[str, str]]:
     """The files that were renamed between two trees, as the merge sees them: old path and new one."""
-    listed = bare.git("diff-tree", "-r", "--find-renames", "--diff-filter=R", "--name-status", one, other)
+    listed = bare.git("diff-tree", *_RENAMES, one, other)
     return [(old, new) for _, old, new in (line.split("\t") for line in rows(listed))]

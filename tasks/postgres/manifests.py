@@ -4,10 +4,12 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from recovery.errors import Refused
+from tasks.postgres.notes import write_closed
 from tasks.postgres.programs import clean, command, run
 
 # What whoever prepares a restore may write; pg_verifybackup does not look at it either.
@@ -18,6 +20,32 @@ _OURS = "SHA256"  # the one algorithm of pg_basebackup's that the standard libra
 def checksums() -> tuple[str, ...]:
     """What to tell pg_basebackup of its manifest: nothing where pg_verifybackup will read it."""
     return () if _runs() else (f"--manifest-checksums={_OURS}",)
+
+
+def write_manifest(data: Path, timeline: int, start: str, end: str) -> None:
+    """Write the manifest of a base backup that another program has laid down and checked: its files, and its WAL.
+
+    `start` and `end` are the LSNs between which its WAL is needed. Source: PostgreSQL documentation, chapter
+    "Backup Manifest Format", version 1.
+    """
+    entries = sorted((path, str(path.relative_to(data))) for path in data.rglob("*") if path.is_file())
+    files = [_entry(path, name) for path, name in entries if not _left_out(name)]
+    ranges = json.dumps({"Timeline": timeline, "Start-LSN": start, "End-LSN": end})
+    lines = ['{ "PostgreSQL-Backup-Manifest-Version": 1,', '"Files": [', ",\n".join(files), "],"]
+    body = "\n".join([*lines, f'"WAL-Ranges": [\n{ranges}\n],', ""])
+    own = hashlib.sha256(body.encode()).hexdigest()
+    write_closed(data / "backup_manifest", f'{body}"Manifest-Checksum": "{own}"}}\n')
+
+
+def _entry(path: Path, name: str) -> str:
+    status = path.stat()
+    with path.open("rb") as file:
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+    changed = datetime.fromtimestamp(status.st_mtime, UTC)
+    return json.dumps({
+        "Path": name, "Size": status.st_size, "Last-Modified": f"{changed:%Y-%m-%d %H:%M:%S} GMT",
+        "Checksum-Algorithm": _OURS, "Checksum": checksum,
+    })  # fmt: skip
 
 
 def check_manifest(data: Path) -> None:

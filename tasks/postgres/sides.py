@@ -111,7 +111,8 @@ def open_archive(database: Database, point: RestorePoint) -> str:
     if side.stage is not Stage.PROMOTED or not side.running:
         raise Refused(f"the side {point.name} is {side.stage} and takes no writes: promote it before it archives")
     kept = read_kept(place_of(database, point.name))
-    if kept is None or not (kept.archive_command or kept.archive_library):
+    ways = _archiver(database, kept)
+    if not ways:
         raise Refused(
             f"the set of {point.name} does not record how the original archived: set archive_command on port "
             f"{side.port} by hand, ALTER SYSTEM and reload"
@@ -119,7 +120,7 @@ def open_archive(database: Database, point: RestorePoint) -> str:
     with standing.asked(database) as asked:
         if side.archiving and _archives(asked):
             return f"skipped: the side {point.name} archives"
-    write_closed(standing.data / "side.archive.conf", show_settings(_archiver(kept)))
+    write_closed(standing.data / "side.archive.conf", show_settings(ways))
     standing.reload()
     try:
         segment = _first_segment(database, standing)
@@ -128,7 +129,10 @@ def open_archive(database: Database, point: RestorePoint) -> str:
     return f"the side {point.name} archives, {segment} has arrived"
 
 
-def _archiver(kept: Kept) -> dict[str, str]:
+def _archiver(database: Database, kept: Kept | None) -> dict[str, str]:
+    own = engine_of(database).archiving()
+    if own or kept is None:
+        return {"archive_command": own} if own else {}
     named = {"archive_command": kept.archive_command, "archive_library": kept.archive_library}
     return {name: value for name, value in named.items() if value}
 

@@ -19,7 +19,7 @@ def quiet_for(items: Sequence[pytest.Item]) -> tuple[str, ...]:
     return tuple(f"case{number}" for number in range(max(FEW, killed + 1)))
 
 
-@pytest.fixture(name="lab", scope="session")
+@pytest.fixture(name="lab", scope="package")
 def _lab(request: pytest.FixtureRequest) -> Iterator[World]:
     directory = Path(tempfile.mkdtemp(prefix="ripcord-world-"))
     directory.chmod(0o755)  # PostgreSQL's ordinary user passes through

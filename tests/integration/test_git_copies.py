@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import pytest
 
 from recovery.errors import Refused, Unavailable
 from recovery.reverts import History
-from tasks.git import read_history
+from tasks.git import opening, read_history
 from tasks.git.copies import ephemeral
 from tasks.git.kept import MOST_PACKS, Kept
 from tests.histories.chain import released, service_of
@@ -238,3 +239,19 @@ def test_the_first_release_of_all_is_read_whole(story: Story) -> None:
     history = read_history.fn(service_of(story.remote), "v1.2.0", released("v1.1.0", "v1.2.0"))
 
     assert history.contained.keys() == {"v1.1.0", "v1.2.0"}
+
+
+def test_what_killed_processes_left_is_removed_after_a_day(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own alone, and none that a step may still be at work in."""
+    place = story.remote.root / "temporary"
+    names = {"ripcord-git-old": 25, "ripcord-git-new": 1, "other": 48}
+    for name, hours in names.items():
+        (place / name).mkdir(parents=True)
+        then = time.time() - hours * 3600
+        os.utime(place / name, (then, then))
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    opening._sweep.cache_clear()
+
+    read(story)
+
+    assert sorted(each.name for each in place.iterdir()) == ["other", "ripcord-git-new"]

@@ -5,8 +5,6 @@ protected by `barman keep` for as long as the set is there.
 """
 
 import json
-import re
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +14,13 @@ from recovery.backups import Backup
 from recovery.databases import Database, WithBarman
 from recovery.errors import Refused
 from tasks.postgres.connection import session
+from tasks.postgres.engines.asked import Asked, find
 from tasks.postgres.notes import read_note, write_note
 from tasks.postgres.places import Place
-from tasks.postgres.programs import give, helper, run
+from tasks.postgres.programs import helper, run
 
 NOTE = "barman.json"
 _WHOLE = ("DONE", "WAITING_FOR_WALS")  # the WAL that a backup of the second kind waits for is looked at by the chain
-_PLAIN = re.compile(r"[A-Za-z0-9_.@+/-]+")  # PostgreSQL hands it to a shell
 _NO_SUCH_FILE = "not found in server"
 _NO_SUCH_BACKUP = "Unknown backup"
 
@@ -41,6 +39,7 @@ class Barman:
 
     def __init__(self, database: Database, barman: WithBarman) -> None:
         self._database, self._barman = database, barman
+        self._wal = Asked(self._ask, Path(database.backups))
 
     @property
     def archive(self) -> str:
@@ -100,28 +99,24 @@ class Barman:
 
     def holds(self, segment: str, size: int) -> bool:
         """Answer whether `barman get-wal` gives it."""
-        place = Path(self._database.backups, f".{segment}.asked")
-        try:
-            return self._get(segment, place) and (place / segment).stat().st_size == size
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
+        return self._wal.holds(segment, size)
 
     def gather(self, segments: Sequence[str], into: Path) -> Path:
         """Fetch them, each whole or not at all."""
-        into.mkdir(mode=0o700, exist_ok=True)
-        give(into)
-        for segment in segments:  # what is missing is told with all that is
-            self._fetch(segment, into / segment)
-        return into
+        return self._wal.gather(segments, into)
 
     def fetch(self, segment: str, file: Path) -> None:
         """By `barman get-wal`, which decompresses."""
-        if not self._fetch(segment, file):
+        if not self._wal.fetch(segment, file):
             raise Refused(f"{segment} is not in {self.archive}")
 
     def fetching(self) -> str:
         """By `barman get-wal`, as Barman's manual has it for a server on the same machine."""
         return f"{self._program()} --config {self._barman.configuration} get-wal {self._barman.server} %f > %p"
+
+    def archiving(self) -> str:
+        """As the original does."""
+        return ""
 
     def forget(self, place: Place) -> None:
         """Let go of it, and delete it unless Barman's minimum redundancy needs it."""
@@ -135,20 +130,8 @@ class Barman:
             if ours(str(each.get("backup_name") or "")) and each["status"] not in _WHOLE:
                 self._delete(str(each["backup_id"]))
 
-    def _fetch(self, segment: str, file: Path) -> bool:
-        place = file.with_name(f".{segment}.asked")
-        try:
-            if not file.exists() and self._get(segment, place):
-                (place / segment).rename(file)
-            return file.exists()
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
-
-    def _get(self, segment: str, place: Path) -> bool:
-        """Have a segment written into a directory of its own: where there is none, Barman leaves an empty file."""
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(mode=0o700)
-        give(place)
+    def _ask(self, segment: str, place: Path) -> bool:
+        """Into a directory of its own: where the archive has none, Barman leaves an empty file."""
         try:
             self._run("get-wal", segment, ("--output-directory", str(place)))
         except Refused as refused:
@@ -206,10 +189,4 @@ class Barman:
         return run(helper(self._program(), *options, verb, *more, *named), Path(self._database.backups))
 
     def _program(self) -> str:
-        found = shutil.which("barman", path=self._barman.programs)
-        if found is None:
-            where = f"in {self._barman.programs}" if self._barman.programs else "on PATH"
-            raise Refused(f"barman is not {where}: install it, or name its directory in the catalogue, `programs`")
-        if not _PLAIN.fullmatch(found):
-            raise Refused(f"{found} cannot stand in a restore_command: install barman where no blank is in its path")
-        return found
+        return find("barman", self._barman.programs)

@@ -61,6 +61,9 @@ class Engine(Protocol):
     def fetching(self) -> str:
         """The shell command that does it for a server, with %f and %p as in its restore_command."""
 
+    def archiving(self) -> str:
+        """The archive_command of a restored server; empty where the original's will do for it."""
+
     def forget(self, place: Place) -> None:
         """The set is not needed any more: give up the backup that was taken for it."""
 

@@ -1,0 +1,239 @@
+"""Finished WAL in a bucket, on a real server and moto's S3; boto3 and plain SQL are the witnesses."""
+
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+
+from infra.lab.archiving import archiving_by
+from infra.lab.aws import aws
+from infra.lab.postgres import Postgres
+from infra.lab.process import free_port
+from infra.lab.pythons import find_python
+from recovery.databases import Bucket, Restore, Secret
+from recovery.errors import Refused, Unavailable
+from recovery.sides import Stage
+from tasks.postgres.engines import engine_of
+from tasks.postgres.sides import open_archive, promote_side, raise_side, read_side, read_side_state
+from tests.integration.way_back import Shop, new_shop, place_for_sides
+
+NUMBERS = count(1)
+PREFIX = "shop/wal"
+# The team's own tool, as `aws s3 cp` would be: moto believes whoever comes.
+TOOL = """import sys, urllib.request
+verb, url, file = sys.argv[1:]
+if verb == "put":
+    kind = {"Content-Type": "application/octet-stream"}
+    asked = urllib.request.Request(url, data=open(file, "rb").read(), method="PUT", headers=kind)
+    urllib.request.urlopen(asked, timeout=30).read()
+else:
+    content = urllib.request.urlopen(url, timeout=30).read()
+    open(file, "wb").write(content)
+"""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A shop whose WAL goes into a bucket."""
+
+    shop: Shop
+    s3: Any
+    endpoint: str
+    bucket: str
+
+    def versions(self) -> dict[str, int]:
+        """How many versions each key has."""
+        listed = self.s3.list_object_versions(Bucket=self.bucket).get("Versions", [])
+        keys = [str(each["Key"]) for each in listed]
+        return {key: keys.count(key) for key in keys}
+
+    def change(self, **changes: object) -> Shop:
+        """The shop with another word of its bucket in the catalogue."""
+        assert self.shop.database.bucket is not None
+        return self.shop.with_(bucket=self.shop.database.bucket.model_copy(update=changes))
+
+
+@pytest.fixture(name="endpoint", scope="module")
+def _endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with aws(tmp_path_factory.mktemp("aws")) as url:
+        yield url
+
+
+@pytest.fixture(name="kept")
+def _kept(archiving: Postgres, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    s3 = boto3.session.Session().client("s3", region_name="eu-central-1", endpoint_url=endpoint)
+    number = next(NUMBERS)
+    bucket = f"wal-{number}"
+    s3.create_bucket(
+        Bucket=bucket, ObjectLockEnabledForBucket=True,
+        CreateBucketConfiguration={"LocationConstraint": "eu-central-1"},
+    )  # fmt: skip
+    rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
+    s3.put_object_lock_configuration(
+        Bucket=bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule}
+    )
+    with new_shop(archiving, f"pail{number}", monkeypatch) as shop, place_for_sides(archiving) as sides:
+        tool = sides.with_name(f"{sides.name}-tool.py")
+        try:
+            tool.write_text(TOOL)
+            tool.chmod(0o644)
+            called = f"{find_python((3, 11))} {tool}"
+            address = f"{endpoint}/{bucket}/{PREFIX}/%f"
+            entry = Bucket(
+                name=bucket, prefix=PREFIX, region="eu-central-1", endpoint=endpoint,
+                restore_command=f"{called} get {address} %p",
+            )  # fmt: skip
+            restore = Restore(sides=str(sides), port=free_port(), secret=Secret(name="shop"))
+            with archiving_by(archiving, f"{called} put {address} %p"):
+                yield Kept(shop.with_(bucket=entry, archive=None, restore=restore), s3, endpoint, bucket)
+        finally:
+            tool.unlink()
+
+
+def test_the_gate_proves_a_set_whose_wal_came_from_the_bucket(kept: Kept) -> None:
+    """Every segment of the set is in the bucket, locked; the set has its own copy."""
+    way = kept.shop.gate()
+
+    assert way.proved, way.reason
+    assert "rows as they were" in way.reason
+    segments = [path.name for path in kept.shop.place().wal.iterdir()]
+    assert segments
+    for segment in segments:
+        head = kept.s3.head_object(Bucket=kept.bucket, Key=f"{PREFIX}/{segment}")
+        assert head["ObjectLockMode"] == "GOVERNANCE"
+
+
+def test_the_first_version_of_a_segment_is_believed(kept: Kept) -> None:
+    """Somebody wrote over every segment, and deleted it: the set gets what the server wrote."""
+    archive = engine_of(kept.shop.database)
+    kept.shop.sql("SELECT pg_switch_wal()")
+    kept.shop.gate("v1.1.0")
+    segment = sorted(path.name for path in kept.shop.place("v1.1.0").wal.iterdir())[0]
+    key, file = f"{PREFIX}/{segment}", kept.shop.place("v1.1.0").root / "fetched"
+    kept.s3.put_object(Bucket=kept.bucket, Key=key, Body=b"nonsense")
+    kept.s3.delete_object(Bucket=kept.bucket, Key=key)
+    assert kept.versions()[key] == 2
+
+    archive.fetch(segment, file)
+
+    assert file.read_bytes() == (kept.shop.place("v1.1.0").wal / segment).read_bytes()
+    assert archive.holds(segment, file.stat().st_size)
+    assert not archive.holds(segment, 1)
+    file.unlink()
+
+
+def test_a_segment_that_is_not_there_is_said(kept: Kept) -> None:
+    """Neither held nor fetched, and nothing of it is left behind."""
+    archive, place = engine_of(kept.shop.database), Path(kept.shop.database.backups)
+    before = sorted(path.name for path in place.iterdir())
+
+    assert not archive.holds("0000000100000000000000FF", 16 << 20)
+    with pytest.raises(Refused, match=f"0000000100000000000000FF is not in s3://{kept.bucket}/{PREFIX}"):
+        archive.fetch("0000000100000000000000FF", place / "fetched")
+    assert sorted(path.name for path in place.iterdir()) == before
+
+
+def test_what_does_not_have_its_checksum_is_refused(kept: Kept) -> None:
+    """A bit flips on the way: boto3 holds it against the checksum that the writer gave."""
+    segment, place = "000000010000000000000001", Path(kept.shop.database.backups)
+    kept.s3.put_object(Bucket=kept.bucket, Key=f"{PREFIX}/{segment}", Body=b"w" * 1000, ChecksumAlgorithm="SHA256")
+    engine_of(kept.shop.database).fetch(segment, place / "honest")
+    assert (place / "honest").read_bytes() == b"w" * 1000
+
+    with flipping(kept.endpoint) as address:
+        flipped = engine_of(kept.change(endpoint=address).database)
+        with pytest.raises(Refused, match="does not have its checksum"):
+            flipped.fetch(segment, place / "flipped")
+    assert not (place / "flipped").exists()
+    (place / "honest").unlink()
+
+
+@contextmanager
+def flipping(endpoint: str) -> Iterator[str]:
+    """A proxy that flips a bit of what is long enough to be a segment."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+            answer = httpx.get(endpoint + self.path, headers=headers, trust_env=False)
+            body = bytearray(answer.content)
+            if len(body) == 1000:
+                body[500] ^= 1
+            self.send_response(answer.status_code)
+            for name, value in answer.headers.items():
+                if name.lower() not in ("transfer-encoding", "connection", "content-length"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *said: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_side_reads_and_archives_with_the_teams_own_tool(kept: Kept) -> None:
+    """It has the hundred orders and not the one after; its own timeline arrives in the bucket."""
+    kept.shop.gate()
+    kept.shop.sql("INSERT INTO orders (amount) VALUES (0)")
+    database, point = kept.shop.database, kept.shop.point()
+
+    raise_side.fn(database, point)
+    assert read_side_state.fn(database, point).proved
+    promote_side.fn(database, point)
+    open_archive.fn(database, point)
+
+    assert read_side.fn(database, point).stage is Stage.PROMOTED
+    assert database.restore is not None
+    side = replace(kept.shop, server=_at(kept.shop.server, database.restore.port))
+    assert side.sql("SELECT count(*) FROM orders") == [(100,)]
+    assert [key for key in kept.versions() if key.startswith(f"{PREFIX}/00000002")]
+
+
+def _at(server: Postgres, port: int) -> Postgres:
+    other = copy(server)
+    other.port = port
+    return other
+
+
+def test_a_bucket_that_keeps_no_versions_is_refused(kept: Kept) -> None:
+    """Before anything is taken; and so is one that locks nothing, unless the catalogue allows it."""
+    for name in ("plain", "versions"):
+        kept.s3.create_bucket(
+            Bucket=f"{kept.bucket}-{name}", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+        )
+    kept.s3.put_bucket_versioning(Bucket=f"{kept.bucket}-versions", VersioningConfiguration={"Status": "Enabled"})
+
+    with pytest.raises(Refused, match="keeps no versions: enable versioning"):
+        kept.change(name=f"{kept.bucket}-plain").gate()
+    with pytest.raises(Refused, match="locks nothing by itself"):
+        kept.change(name=f"{kept.bucket}-versions").gate()
+    engine_of(kept.change(name=f"{kept.bucket}-versions", locked=False).database).check()
+    assert kept.shop.sets() == []
+
+
+def test_a_bucket_that_is_not_there_or_does_not_answer_is_said(kept: Kept) -> None:
+    """The first is a person's affair, the second passes."""
+    with pytest.raises(Refused, match="NoSuchBucket"):
+        kept.change(name="nobody").gate()
+    with pytest.raises(Unavailable, match="did not answer"):
+        engine_of(kept.change(endpoint="http://127.0.0.1:1").database).check()
+    assert kept.shop.sets() == []
