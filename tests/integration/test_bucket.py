@@ -4,7 +4,6 @@ import http.server
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -24,16 +23,20 @@ from recovery.errors import Refused, Unavailable
 from recovery.sides import Stage
 from tasks.postgres.engines import engine_of
 from tasks.postgres.sides import open_archive, promote_side, raise_side, read_side, read_side_state
-from tests.integration.way_back import Shop, new_shop, place_for_sides
+from tests.integration.way_back import Shop, at, new_shop, place_for_sides
 
 NUMBERS = count(1)
 PREFIX = "shop/wal"
 # The team's own tool, as `aws s3 cp` would be: moto believes whoever comes.
-TOOL = """import sys, urllib.request
+# As AWS, it takes nothing without a checksum into a bucket that locks.
+TOOL = """import base64, hashlib, sys, urllib.request
 verb, url, file = sys.argv[1:]
 if verb == "put":
-    kind = {"Content-Type": "application/octet-stream"}
-    asked = urllib.request.Request(url, data=open(file, "rb").read(), method="PUT", headers=kind)
+    content = open(file, "rb").read()
+    checksum = base64.b64encode(hashlib.sha256(content).digest()).decode()
+    headers = {"Content-Type": "application/octet-stream", "x-amz-checksum-sha256": checksum}
+    headers["x-amz-sdk-checksum-algorithm"] = "SHA256"
+    asked = urllib.request.Request(url, data=content, method="PUT", headers=headers)
     urllib.request.urlopen(asked, timeout=30).read()
 else:
     content = urllib.request.urlopen(url, timeout=30).read()
@@ -115,22 +118,28 @@ def test_the_gate_proves_a_set_whose_wal_came_from_the_bucket(kept: Kept) -> Non
 
 
 def test_the_first_version_of_a_segment_is_believed(kept: Kept) -> None:
-    """Somebody wrote over every segment, and deleted it: the set gets what the server wrote."""
-    archive = engine_of(kept.shop.database)
-    kept.shop.sql("SELECT pg_switch_wal()")
-    kept.shop.gate("v1.1.0")
-    segment = sorted(path.name for path in kept.shop.place("v1.1.0").wal.iterdir())[0]
-    key, file = f"{PREFIX}/{segment}", kept.shop.place("v1.1.0").root / "fetched"
-    kept.s3.put_object(Bucket=kept.bucket, Key=key, Body=b"nonsense")
-    kept.s3.delete_object(Bucket=kept.bucket, Key=key)
-    assert kept.versions()[key] == 2
+    """Somebody wrote over a segment, and deleted it: what the server wrote first is read."""
+    segment, file = "000000010000000000000001", Path(kept.shop.database.backups) / "fetched"
+    bucket = versioned(kept, "first")
+    archive = engine_of(kept.change(name=bucket, locked=False).database)
+    for content in (b"honest", b"nonsense"):
+        kept.s3.put_object(Bucket=bucket, Key=f"{PREFIX}/{segment}", Body=content)
+    kept.s3.delete_object(Bucket=bucket, Key=f"{PREFIX}/{segment}")
 
     archive.fetch(segment, file)
 
-    assert file.read_bytes() == (kept.shop.place("v1.1.0").wal / segment).read_bytes()
-    assert archive.holds(segment, file.stat().st_size)
-    assert not archive.holds(segment, 1)
+    assert file.read_bytes() == b"honest"
+    assert archive.holds(segment, len(b"honest"))
+    assert not archive.holds(segment, len(b"nonsense"))
     file.unlink()
+
+
+def versioned(kept: Kept, name: str) -> str:
+    """A bucket that keeps versions and locks none."""
+    bucket = f"{kept.bucket}-{name}"
+    kept.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    kept.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return bucket
 
 
 def test_a_segment_that_is_not_there_is_said(kept: Kept) -> None:
@@ -203,30 +212,23 @@ def test_a_side_reads_and_archives_with_the_teams_own_tool(kept: Kept) -> None:
 
     assert read_side.fn(database, point).stage is Stage.PROMOTED
     assert database.restore is not None
-    side = replace(kept.shop, server=_at(kept.shop.server, database.restore.port))
+    side = replace(kept.shop, server=at(kept.shop.server, database.restore.port))
     assert side.sql("SELECT count(*) FROM orders") == [(100,)]
     assert [key for key in kept.versions() if key.startswith(f"{PREFIX}/00000002")]
 
 
-def _at(server: Postgres, port: int) -> Postgres:
-    other = copy(server)
-    other.port = port
-    return other
-
-
 def test_a_bucket_that_keeps_no_versions_is_refused(kept: Kept) -> None:
     """Before anything is taken; and so is one that locks nothing, unless the catalogue allows it."""
-    for name in ("plain", "versions"):
-        kept.s3.create_bucket(
-            Bucket=f"{kept.bucket}-{name}", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-        )
-    kept.s3.put_bucket_versioning(Bucket=f"{kept.bucket}-versions", VersioningConfiguration={"Status": "Enabled"})
+    kept.s3.create_bucket(
+        Bucket=f"{kept.bucket}-plain", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    bucket = versioned(kept, "versions")
 
     with pytest.raises(Refused, match="keeps no versions: enable versioning"):
         kept.change(name=f"{kept.bucket}-plain").gate()
     with pytest.raises(Refused, match="locks nothing by itself"):
-        kept.change(name=f"{kept.bucket}-versions").gate()
-    engine_of(kept.change(name=f"{kept.bucket}-versions", locked=False).database).check()
+        kept.change(name=bucket).gate()
+    engine_of(kept.change(name=bucket, locked=False).database).check()
     assert kept.shop.sets() == []
 
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 from collections.abc import Iterator
-from copy import copy
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -21,7 +20,7 @@ from tasks.postgres.drilling import check_set, drill_set
 from tasks.postgres.programs import clean, run
 from tasks.postgres.sets import expire_sets
 from tasks.postgres.sides import open_archive, promote_side, raise_side, read_side, read_side_state
-from tests.integration.way_back import Shop, new_shop, place_for_sides
+from tests.integration.way_back import Shop, at, new_shop, place_for_sides
 
 NUMBERS = count(1)
 
@@ -108,15 +107,9 @@ def test_a_side_is_raised_from_it_and_archives_to_pgbackrest(kept: Kept) -> None
 
     assert read_side.fn(database, point).stage is Stage.PROMOTED
     assert database.restore is not None
-    side = replace(kept.shop, server=_at(kept.shop.server, database.restore.port))
+    side = replace(kept.shop, server=at(kept.shop.server, database.restore.port))
     assert side.sql("SELECT count(*) FROM orders") == [(100,)]
     assert kept.archived("00000002*")
-
-
-def _at(server: Postgres, port: int) -> Postgres:
-    other = copy(server)
-    other.port = port
-    return other
 
 
 def test_a_drill_needs_neither_server_nor_pgbackrest(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:

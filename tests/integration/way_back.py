@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,13 @@ def set_environment(server: Postgres, name: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv(URL, server.dsn(name))
     monkeypatch.setenv("RIPCORD_POSTGRES_BIN", str(server.binaries))
     monkeypatch.setenv("RIPCORD_POSTGRES_USER", server.runs_as or "")
+
+
+def at(server: Postgres, port: int) -> Postgres:
+    """The one of the same roles and passwords that answers on another port."""
+    other = copy(server)
+    other.port = port
+    return other
 
 
 @contextmanager

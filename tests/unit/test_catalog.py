@@ -72,6 +72,25 @@ def test_a_conninfo_cannot_stand_in_the_catalogue(secret: str) -> None:
         parse_catalogue(SHOP.format(more=f'database: {{url_variable: "{secret}", archive: /a, backups: /b}}'))
 
 
+@pytest.mark.parametrize(
+    "places",
+    ["", "archive: /a, barman: {server: shop}", "barman: {server: shop}, pgbackrest: {stanza: shop}",
+     "archive: /a, bucket: {name: wal, region: eu-central-1, restore_command: get %f %p}"],
+)  # fmt: skip
+def test_finished_wal_goes_to_one_place(places: str) -> None:
+    """None, or two of them: it is not known which the gate is to look into."""
+    with pytest.raises(Refused, match="name one place where finished WAL goes"):
+        parse_catalogue(SHOP.format(more=f"database: {{url_variable: URL, backups: /b, {places}}}"))
+
+
+@pytest.mark.parametrize("command", ["get %f", "get %p", "get", "get %f\n%p"])
+def test_a_restore_command_says_what_and_whereto(command: str) -> None:
+    """PostgreSQL fills in both."""
+    bucket = f'bucket: {{name: wal, region: eu-central-1, restore_command: "{command}"}}'
+    with pytest.raises(Refused, match="must name the segment, %f, and where it goes, %p, in one line"):
+        parse_catalogue(SHOP.format(more=f"database: {{url_variable: URL, backups: /b, {bucket}}}"))
+
+
 def test_a_service_that_is_not_there_is_answered_with_those_that_are() -> None:
     """The way out stands in the sentence."""
     with pytest.raises(Refused, match="no service 'shp' in the catalogue: it has shop"):

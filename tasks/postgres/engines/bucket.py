@@ -91,7 +91,8 @@ class InBucket(FromServer):
         asked = {"Bucket": self._bucket.name, "Prefix": key}
         pages = self._call(lambda s3: list(s3.get_paginator("list_object_versions").paginate(**asked)))
         versions = [each for page in pages for each in page.get("Versions", ()) if each["Key"] == key]
-        return min(versions, key=lambda each: each["LastModified"], default=None)
+        # They are listed with the newest first, and their times are whole seconds.
+        return min(reversed(versions), key=lambda each: each["LastModified"], default=None)
 
     def _locks(self) -> bool:
         try:
