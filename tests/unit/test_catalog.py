@@ -83,7 +83,7 @@ def test_finished_wal_goes_to_one_place(places: str) -> None:
         parse_catalogue(SHOP.format(more=f"database: {{url_variable: URL, backups: /b, {places}}}"))
 
 
-@pytest.mark.parametrize("command", ["get %f", "get %p", "get", "get %f\n%p"])
+@pytest.mark.parametrize("command", ["get %f", "get %p", "get", "get %f\\n%p"])
 def test_a_restore_command_says_what_and_whereto(command: str) -> None:
     """PostgreSQL fills in both."""
     bucket = f'bucket: {{name: wal, region: eu-central-1, restore_command: "{command}"}}'
