@@ -1,10 +1,10 @@
-"""Walk a restore in a process of its own that dies right after its n-th effect.
+"""Walk a restore in a process of its own that dies, or kills a server, right after its n-th effect.
 
 usage: python -m tests.integration.restoring_walk PLAN
 
 PLAN is a JSON file with the service; each line on standard input is the number of the effect to die after, 0 for none,
-and is answered by one line of JSON: how the walk ended, and its effects. Each walk is a fork, so that none pays for
-the imports again.
+and then perhaps a glob of files whose first line is the pid of a server that is to die in its stead. It is answered by
+one line of JSON: how the walk ended, and its effects. Each walk is a fork, so that none pays for the imports again.
 """
 
 import json
@@ -29,10 +29,10 @@ COMMANDS = ("PAUSE", "RELOAD", "RECONNECT", "RESUME", "KILL")
 
 
 class Effects:
-    """Counts what was done to the world, and dies after the last one that may be done."""
+    """Counts what was done to the world, and kills after the last one that may be done."""
 
-    def __init__(self, last: int, out: Path) -> None:
-        self._last, self._out, self._number = last, out, 0
+    def __init__(self, last: int, victim: str, out: Path) -> None:
+        self._last, self._victim, self._out, self._number = last, victim, out, 0
 
     def after(self, what: str) -> None:
         """Something was done."""
@@ -40,7 +40,9 @@ class Effects:
         with self._out.open("a") as file:
             file.write(f"{what}\n")
         if self._number == self._last:
-            os.kill(os.getpid(), signal.SIGKILL)
+            lives = [each.read_text() for each in Path("/").glob(self._victim.lstrip("/"))] if self._victim else []
+            for pid in [int(each.split()[0]) for each in lives] if self._victim else [os.getpid()]:
+                os.kill(pid, signal.SIGKILL)
 
     def watch(self, owner: object, name: str, what: Callable[..., str | None]) -> None:
         """Have a function counted whenever `what` says that it did something."""
@@ -92,7 +94,8 @@ def main(path: Path) -> None:
         out.write_text("")
         child = os.fork()
         if child == 0:
-            watch_everything(Effects(int(line), out))
+            last, _, victim = line.strip().partition(" ")
+            watch_everything(Effects(int(last), victim, out))
             try:
                 with disable_run_logger():
                     walk(service, given["version"], given["cause"])

@@ -1,4 +1,7 @@
-"""kill -9 after every single effect of a restore, then the same again: customers wait, and lose nothing but time."""
+"""kill -9 after every single effect of a restore, then the same again: customers wait, and lose nothing but time.
+
+Of the process that restores, of the damaged server, of PgBouncer and of the restored server.
+"""
 
 import json
 import os
@@ -30,11 +33,11 @@ class Walker:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
 
-    def walk(self, last: int = 0) -> tuple[int, list[str]]:
-        """Walk until an effect kills; returns the exit status and the effects."""
+    def walk(self, last: int = 0, victim: str = "") -> tuple[int, list[str]]:
+        """Walk until an effect kills the process, or its victim; returns the exit status and the effects."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{last}\n")
+        self._process.stdin.write(f"{last} {victim}\n")
         self._process.stdin.flush()
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())
         return answer["status"], answer["effects"]
@@ -134,3 +137,62 @@ def test_a_restore_killed_after_any_effect_goes_on(
 ) -> None:
     """All of them, each on a shop of its own."""
     survive(archiving, effect, tmp_path, monkeypatch)
+
+
+def outlive(archiving: Postgres, victim: str, effect: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server dies after one effect, and comes back as by its supervisor; the restore is walked again to its end."""
+    name = f"outlived{effect}"
+    with new_street(archiving, name, tmp_path, monkeypatch) as street, walker(street, tmp_path) as process:
+        street.shop.gate()
+        street.shop.sql("UPDATE orders SET amount = 0")
+        with street.customers() as customers:
+            wait_until(lambda: len(customers.acknowledged) > 20, what="customers", seconds=20)
+            pid = tmp_path / "pid"
+            pid.write_text(f"{street.pooler.process.pid}\n")
+            lives = {
+                "damaged server": archiving.data / "postmaster.pid",
+                "PgBouncer": pid,
+                "restored server": Path(street.restore.sides) / "*" / "data" / "postmaster.pid",
+            }
+            status, effects = process.walk(effect, str(lives[victim]))
+            assert len(effects) >= effect
+            assert status in (0, 1)
+            if victim != "restored server":
+                {"damaged server": archiving, "PgBouncer": street.pooler}[victim].restart()
+            again = [process.walk()[0] for _ in range(2)]
+
+        assert again[-1] == 0, again
+        assert_restored(street)
+        assert process.walk() == (0, [])
+        there = {str(row[0]) for row in street.ask("SELECT who FROM ledger")}
+        kept = {str(row[0]) for row in street.shop.sql("SELECT who FROM ledger")}
+        assert {which for _, _, which in customers.acknowledged} <= there | kept
+        assert not there & kept
+
+
+SERVERS = ("damaged server", "PgBouncer", "restored server")
+DEATHS = [
+    (victim, number)
+    for victim in SERVERS
+    for number in range(1, len(EFFECTS) + 1)
+    if victim != "restored server" or number > EFFECTS.index("raise_side")
+]
+# Nobody is held back any more; what was written meanwhile must not be lost; it was led to what does not run.
+WORST = (("PgBouncer", HELD), ("damaged server", 5), ("restored server", 9))
+
+
+@pytest.mark.parametrize(("victim", "effect"), WORST)
+def test_a_restore_outlives_the_death_of_a_server(
+    archiving: Postgres, victim: str, effect: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PgBouncer while it pauses, the damaged server as it is closed, the restored one when clients are led there."""
+    outlive(archiving, victim, effect, tmp_path, monkeypatch)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize(("victim", "effect"), DEATHS)
+def test_a_restore_outlives_any_death_of_a_server(
+    archiving: Postgres, victim: str, effect: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them after each effect."""
+    outlive(archiving, victim, effect, tmp_path, monkeypatch)
