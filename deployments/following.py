@@ -18,6 +18,7 @@ from recovery.errors import Unavailable
 from recovery.hotfixes import A_PERSON_WANTS_IT
 from recovery.incidents import Cause, Source
 from recovery.versions import parse_version
+from tasks.fence import LostServer
 from tasks.runs import Launched, dated, launch, launch_hotfix
 from tasks.settings import read_service
 
@@ -58,7 +59,7 @@ def known_server() -> Iterator[None]:
     """Say in a sentence that Prefect's server is not known, or silent. Raises Unavailable."""
     try:
         yield
-    except (httpx.HTTPError, PrefectHTTPStatusError, RuntimeError, ValueError) as error:
+    except (httpx.HTTPError, PrefectHTTPStatusError, LostServer, RuntimeError, ValueError) as error:
         raise Unavailable(
             f"the Prefect server did not answer ({error}): set PREFECT_API_URL to one that does"
         ) from None

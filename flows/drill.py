@@ -33,7 +33,13 @@ def tell_of_drill(flow: Flow[..., object], flow_run: FlowRun, state: State[objec
         notify.fn(f"failed/{flow.name}/{flow_run.id}", "the ways back were not drilled, a person must look", trouble)
 
 
-@flow(name="drill", flow_run_name="drill {service}", persist_result=True, on_failure=[tell_of_drill])
+@flow(
+    name="drill",
+    flow_run_name="drill {service}",
+    persist_result=True,
+    on_failure=[tell_of_drill],
+    on_crashed=[tell_of_drill],  # nobody revives a drill
+)
 def drill(service: str = "all") -> str:
     """Drill one service's way back, or all of them one after the other; one's failure keeps no other from its drill.
 

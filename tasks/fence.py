@@ -54,11 +54,11 @@ def _crashing_without_server() -> Iterator[None]:
     try:
         yield
     except httpx.TransportError as error:
-        raise LostServer(f"the Prefect server did not answer: {error}") from error
+        raise LostServer(str(error)) from error
     except PrefectHTTPStatusError as error:
         if not error.response.is_server_error:
             raise
-        raise LostServer(f"the Prefect server did not answer: {error}") from error
+        raise LostServer(str(error)) from error
 
 
 @contextmanager

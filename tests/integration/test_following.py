@@ -20,6 +20,7 @@ from deployments.following import follow_run, start
 from infra.lab.postgres import Postgres
 from infra.lab.prefect import PrefectServer, prefect_server
 from recovery.errors import Refused, Unavailable
+from tasks.fence import LostServer
 
 ROOT = Path(__file__).parents[2]
 
@@ -174,6 +175,15 @@ def test_a_server_that_stops_answering_ends_the_waiting_and_not_the_run(
             start("shop", "v1.2.0", "checkout fails", 3)
 
     assert api.get(f"flow_runs/{run}").json()["state_type"] == "RUNNING"
+
+
+def test_a_server_that_is_lost_in_a_gate_is_unavailable() -> None:
+    """The flow that runs in this very process crashed; its caller gets a sentence and an exit code."""
+    with (
+        pytest.raises(Unavailable, match=r"^the Prefect server did not answer \(refused\): set"),
+        following.known_server(),
+    ):
+        raise LostServer("refused")
 
 
 def test_without_a_server_the_setting_is_named(api: httpx.Client) -> None:
