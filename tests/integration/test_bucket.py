@@ -4,7 +4,7 @@ import http.server
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,8 @@ from infra.lab.process import free_port
 from infra.lab.pythons import find_python
 from recovery.databases import Bucket, Restore, Secret
 from recovery.errors import Refused, Unavailable
-from recovery.sides import Stage
 from tasks.postgres.engines import engine_of
-from tasks.postgres.sides import open_archive, promote_side, raise_side, read_side, read_side_state
-from tests.integration.way_back import Shop, at, new_shop, place_for_sides
+from tests.integration.way_back import Shop, go_back, new_shop, place_for_sides
 
 NUMBERS = count(1)
 PREFIX = "shop/wal"
@@ -203,16 +201,9 @@ def test_a_side_reads_and_archives_with_the_teams_own_tool(kept: Kept) -> None:
     """It has the hundred orders and not the one after; its own timeline arrives in the bucket."""
     kept.shop.gate()
     kept.shop.sql("INSERT INTO orders (amount) VALUES (0)")
-    database, point = kept.shop.database, kept.shop.point()
 
-    raise_side.fn(database, point)
-    assert read_side_state.fn(database, point).proved
-    promote_side.fn(database, point)
-    open_archive.fn(database, point)
+    side = go_back(kept.shop)
 
-    assert read_side.fn(database, point).stage is Stage.PROMOTED
-    assert database.restore is not None
-    side = replace(kept.shop, server=at(kept.shop.server, database.restore.port))
     assert side.sql("SELECT count(*) FROM orders") == [(100,)]
     assert [key for key in kept.versions() if key.startswith(f"{PREFIX}/00000002")]
 

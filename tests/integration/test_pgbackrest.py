@@ -3,7 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,10 @@ from infra.lab.postgres import Postgres
 from infra.lab.process import free_port, wait_until
 from recovery.databases import Restore, Secret, WithPgBackRest
 from recovery.errors import Refused, Unavailable
-from recovery.sides import Stage
 from tasks.postgres.drilling import check_set, drill_set
 from tasks.postgres.programs import clean, run
 from tasks.postgres.sets import expire_sets
-from tasks.postgres.sides import open_archive, promote_side, raise_side, read_side, read_side_state
-from tests.integration.way_back import Shop, at, new_shop, place_for_sides
+from tests.integration.way_back import Shop, go_back, new_shop, place_for_sides
 
 NUMBERS = count(1)
 
@@ -98,16 +96,9 @@ def test_a_side_is_raised_from_it_and_archives_to_pgbackrest(kept: Kept) -> None
     """It has the hundred orders and not the one after, takes writes, and its timeline arrives, though elsewhere."""
     kept.shop.gate()
     kept.shop.sql("INSERT INTO orders (amount) VALUES (0)")
-    database, point = kept.shop.database, kept.shop.point()
 
-    raise_side.fn(database, point)
-    assert read_side_state.fn(database, point).proved
-    promote_side.fn(database, point)
-    open_archive.fn(database, point)
+    side = go_back(kept.shop)
 
-    assert read_side.fn(database, point).stage is Stage.PROMOTED
-    assert database.restore is not None
-    side = replace(kept.shop, server=at(kept.shop.server, database.restore.port))
     assert side.sql("SELECT count(*) FROM orders") == [(100,)]
     assert kept.archived("00000002*")
 

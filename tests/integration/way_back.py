@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from infra.lab.postgres_home import give
 from recovery.catalog import Service
 from recovery.databases import Database, Smoke
 from recovery.restore_points import RestorePoint, Then, WayBack
+from recovery.sides import Stage
 from tasks.postgres.places import Place, place_of
 from tasks.postgres.points import recorded
 from tasks.postgres.reading import read_point
+from tasks.postgres.sides import open_archive, promote_side, raise_side, read_side, read_side_state
 
 URL = "SHOP_DATABASE_URL"
 SMOKE = Smoke(sql="SELECT sum(amount) FROM orders", equals="5050")
@@ -81,6 +83,18 @@ def at(server: Postgres, port: int) -> Postgres:
     other = copy(server)
     other.port = port
     return other
+
+
+def go_back(shop: Shop) -> Shop:
+    """Raise the side of a point, prove and promote it, let it archive; the shop as it is served there."""
+    database, point = shop.database, shop.point()
+    raise_side.fn(database, point)
+    assert read_side_state.fn(database, point).proved
+    promote_side.fn(database, point)
+    open_archive.fn(database, point)
+    assert read_side.fn(database, point).stage is Stage.PROMOTED
+    assert database.restore is not None
+    return replace(shop, server=at(shop.server, database.restore.port))
 
 
 @contextmanager

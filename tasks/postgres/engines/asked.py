@@ -2,35 +2,39 @@
 
 import re
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
+from recovery.databases import Database
 from recovery.errors import Refused
 from tasks.postgres.programs import give
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.@+/-]+")  # PostgreSQL hands it to a shell
 
 
-class Asking(Protocol):
-    """Writes a finished segment into a directory of its own, and answers whether the archive has it."""
+class Asked(ABC):
+    """The part of such an archive. A program that fails or is killed leaves no segment under its name."""
 
-    def __call__(self, segment: str, place: Path) -> bool:
-        """Raises Refused with the program's last words when it fails for any other reason than that."""
+    _database: Database
 
+    @property
+    @abstractmethod
+    def archive(self) -> str:
+        """Where finished WAL goes, in the words of a sentence."""
 
-class Asked:
-    """Such an archive. A program that fails or is killed leaves no segment under its name."""
+    @abstractmethod
+    def _ask(self, segment: str, place: Path) -> bool:
+        """Have a segment written into a directory of its own; answer whether the archive has it.
 
-    def __init__(self, asking: Asking, scratch: Path) -> None:
-        """`scratch` is a directory of ours where segments may be put for a moment."""
-        self._asking, self._scratch = asking, scratch
+        Raises Refused with the program's last words when it fails for any other reason than that.
+        """
 
     def holds(self, segment: str, size: int) -> bool:
         """Answer whether it gives a segment of that many bytes."""
-        file = self._scratch / f".{segment}.held"
+        file = Path(self._database.backups, f".{segment}.held")
         try:
-            return self.fetch(segment, file) and file.stat().st_size == size
+            return self._fetched(segment, file) and file.stat().st_size == size
         finally:
             file.unlink(missing_ok=True)
 
@@ -39,18 +43,22 @@ class Asked:
         into.mkdir(mode=0o700, exist_ok=True)
         give(into)
         for segment in segments:
-            self.fetch(segment, into / segment)
+            self._fetched(segment, into / segment)
         return into
 
-    def fetch(self, segment: str, file: Path) -> bool:
-        """Have it written, and then given its name; answers whether it is there."""
+    def fetch(self, segment: str, file: Path) -> None:
+        """Ask for it."""
+        if not self._fetched(segment, file):
+            raise Refused(f"{segment} is not in {self.archive}")
+
+    def _fetched(self, segment: str, file: Path) -> bool:
         place = file.with_name(f".{segment}.asked")
         shutil.rmtree(place, ignore_errors=True)
         try:
             if not file.exists():
                 place.mkdir(mode=0o700)
                 give(place)
-                if self._asking(segment, place):
+                if self._ask(segment, place):
                     (place / segment).rename(file)
             return file.exists()
         finally:

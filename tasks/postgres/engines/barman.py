@@ -34,12 +34,11 @@ class Taken:
     segment_size: int
 
 
-class Barman:
+class Barman(Asked):
     """The engine of those who run Barman on the machine where the sets are, as the user of PostgreSQL's programs."""
 
     def __init__(self, database: Database, barman: WithBarman) -> None:
         self._database, self._barman = database, barman
-        self._wal = Asked(self._ask, Path(database.backups))
 
     @property
     def archive(self) -> str:
@@ -96,19 +95,6 @@ class Barman:
         if self._show(place)["tablespaces"]:
             raise Refused(f"the backup of {place.set} has tablespaces, which Barman restores over the original's")
         self._run("restore", self._backup(place), ("--get-wal",), str(data))
-
-    def holds(self, segment: str, size: int) -> bool:
-        """Answer whether `barman get-wal` gives it."""
-        return self._wal.holds(segment, size)
-
-    def gather(self, segments: Sequence[str], into: Path) -> Path:
-        """Fetch them, each whole or not at all."""
-        return self._wal.gather(segments, into)
-
-    def fetch(self, segment: str, file: Path) -> None:
-        """By `barman get-wal`, which decompresses."""
-        if not self._wal.fetch(segment, file):
-            raise Refused(f"{segment} is not in {self.archive}")
 
     def fetching(self) -> str:
         """By `barman get-wal`, as Barman's manual has it for a server on the same machine."""

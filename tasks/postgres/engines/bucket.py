@@ -5,7 +5,7 @@ or deleted it since; and what is read is checked against the checksum that the w
 Source: Amazon S3 User Guide, "Retaining multiple versions of objects", "Locking objects", "Checking object integrity".
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,13 +28,12 @@ _BUSY = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "T
 _UNLOCKED = "ObjectLockConfigurationNotFoundError"
 
 
-class InBucket(FromServer):
+class InBucket(FromServer, Asked):
     """The engine of those whose archive_command writes into a bucket that keeps versions, and locks them."""
 
     def __init__(self, database: Database, bucket: Bucket) -> None:
         super().__init__(database)
         self._bucket = bucket
-        self._wal = Asked(self._ask, Path(database.backups))
 
     @property
     def archive(self) -> str:
@@ -63,15 +62,6 @@ class InBucket(FromServer):
         """Answer whether its first version has that many bytes."""
         first = self._first(segment)
         return first is not None and first["Size"] == size
-
-    def gather(self, segments: Sequence[str], into: Path) -> Path:
-        """Fetch them, each whole or not at all."""
-        return self._wal.gather(segments, into)
-
-    def fetch(self, segment: str, file: Path) -> None:
-        """Its first version, checked."""
-        if not self._wal.fetch(segment, file):
-            raise Refused(f"{segment} is not in {self.archive}")
 
     def fetching(self) -> str:
         """As the catalogue says: a server reads with the team's own tool, as it writes with it."""

@@ -26,12 +26,11 @@ _NO_SUCH_FILE = "unable to find"
 _HERE = "--pg1-path=$PWD"
 
 
-class PgBackRest(InFiles):
+class PgBackRest(InFiles, Asked):
     """The engine of those who run pgBackRest on the machine of the server, as the user of PostgreSQL's programs."""
 
     def __init__(self, database: Database, pgbackrest: WithPgBackRest) -> None:
         self._database, self._pgbackrest = database, pgbackrest
-        self._wal = Asked(self._ask, Path(database.backups))
 
     @property
     def archive(self) -> str:
@@ -81,19 +80,6 @@ class PgBackRest(InFiles):
         first, last = found["lsn"]["start"], found["lsn"]["stop"]
         write_manifest(data, int(found["archive"]["start"][:8], 16), first, last)
         check_manifest(data)
-
-    def holds(self, segment: str, size: int) -> bool:
-        """Answer whether `pgbackrest archive-get` gives it."""
-        return self._wal.holds(segment, size)
-
-    def gather(self, segments: Sequence[str], into: Path) -> Path:
-        """Fetch them, each whole or not at all."""
-        return self._wal.gather(segments, into)
-
-    def fetch(self, segment: str, file: Path) -> None:
-        """By `pgbackrest archive-get`, which decompresses."""
-        if not self._wal.fetch(segment, file):
-            raise Refused(f"{segment} is not in {self.archive}")
 
     def fetching(self) -> str:
         """By `pgbackrest archive-get`, as its user guide has it."""
