@@ -43,7 +43,8 @@ class Home:
 def home(directory: Path, binaries: Path) -> Iterator[Home]:
     """A place that the server's user can reach, and the programs where that user can reach them.
 
-    As root that user is `postgres` or `nobody`; the place is then outside `directory`, if need be.
+    As root that user is `postgres` or `nobody`; the place is then outside `directory`, if need be. It is removed at the
+    end: a directory of the tests that is kept for its logs would keep gigabytes of WAL, too.
 
     Raises LabError when root has nobody to drop its rights to.
     """
@@ -52,6 +53,7 @@ def home(directory: Path, binaries: Path) -> Iterator[Home]:
         reachable = user is None or _everybody_can_enter(directory)
         place = directory / "postgres" if reachable else stack.enter_context(_temporary())
         place.mkdir(mode=0o700, exist_ok=True)
+        stack.callback(shutil.rmtree, place, ignore_errors=True)
         if user is not None and not _everybody_can_enter(binaries):
             binaries = _copy(binaries, place / "programs")
         give(place, user)
