@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,6 @@ import psycopg
 import pytest
 from prefect import Task
 from prefect.logging import disable_run_logger
-from psycopg import sql
 
 import flows.prepare_release
 from infra.lab.postgres import Postgres
@@ -122,6 +121,3 @@ def new_shop(server: Postgres, name: str, monkeypatch: pytest.MonkeyPatch) -> It
     shop.sql("INSERT INTO orders (amount) SELECT generate_series(1, 100)")
     with disable_run_logger():
         yield shop
-    with suppress(psycopg.Error), psycopg.connect(server.dsn(), autocommit=True, connect_timeout=5) as connection:
-        # Each one that stays makes every later backup of this server larger.
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
