@@ -15,9 +15,11 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.telling import tell_of_monitor
 from recovery.catalog import Service
+from recovery.errors import Unavailable
 from recovery.gates import database_of
 from recovery.incidents import Mode
 from recovery.readings import Watch
+from recovery.revivals import Revival
 from recovery.rollouts import Standing
 from recovery.shown import show_verdict
 from recovery.sides import has_parachute
@@ -64,11 +66,16 @@ def monitor() -> list[State[str]]:
 
 def raise_the_dead() -> None:
     """Have recoveries whose process died started again; one that is given up is told first, lest nobody hear of it."""
-    dead = find_the_dead()
-    for lost in dead:
-        if not lost.again:
-            notify(f"failed/dead/{lost.run.id}", f"{lost.run.name} needs a person", lost.reason)
-    revive_the_dead(dead)
+    revive_the_dead([lost for lost in find_the_dead() if lost.again or told_of(lost)])
+
+
+def told_of(lost: Revival) -> bool:
+    """Answer whether people were told; where not, the next cycle tries again, and this one still watches."""
+    try:
+        notify.fn(f"failed/dead/{lost.run.id}", f"{lost.run.name} needs a person", lost.reason)
+    except Unavailable:
+        return False
+    return True
 
 
 @task(name="look after", task_run_name="look after {watch.service} {watch.version}")

@@ -59,9 +59,9 @@ def broken_laws(bare: Repository, plan: RevertPlan, head: str, tree: str) -> tup
     wanted, faulty = wanted_tree(bare, plan), bare.tree_of(plan.faulty_commit)
     if head == plan.faulty_commit:
         return () if tree == wanted else ("the tree is not the stable release's",)
-    release, later = set(differing(bare, wanted, faulty)), set(differing(bare, faulty, bare.tree_of(head)))
-    ours, stays = differing(bare, bare.tree_of(head), tree).keys(), differing(bare, wanted, tree)
     after = bare.tree_of(head)
+    release, later = set(differing(bare, wanted, faulty)), set(differing(bare, faulty, after))
+    ours, stays = differing(bare, after, tree).keys(), differing(bare, wanted, tree)
     learn_renamed(bare, (faulty, after), (wanted, faulty))
     strange = ours - _expanded(release, renamed(bare, faulty, after))
     lost = stays.keys() - _expanded(later, renamed(bare, wanted, faulty))
@@ -77,7 +77,7 @@ def broken_laws(bare: Repository, plan: RevertPlan, head: str, tree: str) -> tup
     if again is not None:
         # What people had taken out by hand already comes back with the release: no fault where we left a file alone,
         # or where it is the stable release's.
-        unlike = tuple(differing(bare, bare.tree_of(head), again).keys() & ours & stays.keys())
+        unlike = tuple(differing(bare, after, again).keys() & ours & stays.keys())
     if again is None or unlike:
         broken.append(f"the release could not be put on again as it was: {shortened(sorted(unlike))}")
     return tuple(broken)

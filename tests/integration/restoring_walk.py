@@ -25,6 +25,7 @@ from tasks.postgres import cutover, freezing, pooler
 from tasks.postgres.connection import Session
 from tasks.postgres.consoles import Console
 
+NOBODY = 2  # exit status where there was no server to kill
 COMMANDS = ("PAUSE", "RELOAD", "RECONNECT", "RESUME", "KILL")
 
 
@@ -40,9 +41,13 @@ class Effects:
         with self._out.open("a") as file:
             file.write(f"{what}\n")
         if self._number == self._last:
-            lives = [each.read_text() for each in Path("/").glob(self._victim.lstrip("/"))] if self._victim else []
-            for pid in [int(each.split()[0]) for each in lives] if self._victim else [os.getpid()]:
-                os.kill(pid, signal.SIGKILL)
+            if not self._victim:
+                os.kill(os.getpid(), signal.SIGKILL)
+            lives = [each.read_text() for each in Path("/").glob(self._victim.lstrip("/"))]
+            for life in lives:
+                os.kill(int(life.split()[0]), signal.SIGKILL)
+            if not lives:
+                os._exit(NOBODY)
 
     def watch(self, owner: object, name: str, what: Callable[..., str | None]) -> None:
         """Have a function counted whenever `what` says that it did something."""

@@ -230,3 +230,16 @@ def test_a_bucket_that_is_not_there_or_does_not_answer_is_said(kept: Kept) -> No
     with pytest.raises(Unavailable, match="did not answer"):
         engine_of(kept.change(endpoint="http://127.0.0.1:1").database).check()
     assert kept.shop.sets() == []
+
+
+def test_without_credentials_the_way_out_is_named(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no silence that passes; and with credentials the next try goes on."""
+    here = kept.change(endpoint=kept.endpoint.replace("127.0.0.1", "localhost"))  # a client of its own
+    with monkeypatch.context() as bare:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            bare.delenv(name)
+        bare.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        bare.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+        with pytest.raises(Refused, match=r"boto3 finds no credentials for .*: give the process a role"):
+            engine_of(here.database).check()
+    engine_of(here.database).check()

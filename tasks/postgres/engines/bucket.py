@@ -12,12 +12,19 @@ from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, FlexibleChecksumError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    FlexibleChecksumError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
 
 from recovery.databases import Bucket, Database
 from recovery.errors import Refused, Unavailable
 from tasks.postgres.engines.asked import Asked
 from tasks.postgres.engines.native import FromServer
+from tasks.postgres.programs import give
 from tasks.settings import read_settings
 
 T = TypeVar("T")
@@ -73,6 +80,7 @@ class InBucket(FromServer, Asked):
             return False
         named = {"Bucket": self._bucket.name, "Key": first["Key"], "VersionId": first["VersionId"]}
         self._call(lambda s3: _write(s3.get_object(**named, ChecksumMode="ENABLED"), place / segment))
+        give(place / segment)
         return True
 
     def _first(self, segment: str) -> dict[str, Any] | None:
@@ -103,11 +111,17 @@ class InBucket(FromServer, Asked):
             if code in _BUSY:
                 raise Unavailable(f"{self.archive} is busy ({code}): it is tried again") from None
             if code in _CLOSED:
+                _client.cache_clear()  # so that a Retry finds new keys
                 raise Refused(
                     f"{self.archive} is closed to us ({code}): the role needs s3:ListBucketVersions, "
                     "s3:GetObjectVersion, s3:GetBucketVersioning and s3:GetBucketObjectLockConfiguration"
                 ) from None
             raise Refused(f"{self.archive} did not answer ({code}): {_flat(error)}") from None
+        except (NoCredentialsError, PartialCredentialsError):
+            _client.cache_clear()
+            raise Refused(
+                f"boto3 finds no credentials for {self.archive}: give the process a role, or set AWS_PROFILE"
+            ) from None
         except (BotoCoreError, OSError) as error:
             if isinstance(error, OSError) and error.filename:
                 raise Unavailable(f"{error.filename} cannot be written: {error.strerror}; make room there") from None

@@ -53,6 +53,8 @@ class PgBackRest(InFiles, Asked):
         has a manifest that PostgreSQL's programs read.
         """
         found = self._named(name) or self._back_up(name, "incr")
+        if self._shown(str(found["label"])).get("tablespace"):
+            raise Refused(f"the backup {found['label']} has tablespaces, which pgBackRest restores over the original's")
         try:
             self._lay(found, place.part / "data")
         except Refused as refused:
@@ -72,8 +74,6 @@ class PgBackRest(InFiles, Asked):
 
     def _lay(self, found: Mapping[str, Any], data: Path) -> None:
         label = str(found["label"])
-        if self._shown(label).get("tablespace"):
-            raise Refused(f"the backup {label} has tablespaces, which pgBackRest restores over the original's")
         data.mkdir(mode=0o700)
         give(data)
         self._run("restore", (f"--set={label}", "--type=none", f"--pg1-path={data}"))
