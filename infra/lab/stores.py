@@ -14,7 +14,7 @@ from psycopg import sql
 from infra.lab.pgbouncer import PgBouncer, pgbouncer
 from infra.lab.postgres import Postgres, postgres
 from infra.lab.postgres_home import give
-from infra.lab.process import accepts, free_port, run, wait_until
+from infra.lab.process import free_port, run, wait_until
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Stores:
             unit, home = f"postgres-{service}", self.place.parent
             argv: list[str | Path] = [programs / "postgres", "-D", lock.parent]
             self.units.enter_context(run(unit, argv, directory=home, cwd=self.place, user=self.server.runs_as))
-            wait_until(lambda: accepts(self.ports[service]), what=f"PostgreSQL of {service}", seconds=60)
+            wait_until(lambda: _is_ready(lock), what=f"PostgreSQL of {service}", seconds=60)
         finally:
             self.pooler.command(f"RESUME {service}")
 
@@ -100,6 +100,14 @@ def stores(directory: Path, services: Sequence[str]) -> Iterator[Stores]:
             made = Stores(server, pooler, place, {service: free_port() for service in services})
             with made.units:
                 yield made
+
+
+def _is_ready(lock: Path) -> bool:
+    """Answer whether a server takes sessions, by the last line of its postmaster.pid, as pg_ctl does (pidfile.h).
+
+    It listens before that, and whoever is let in then is turned away: it is starting up.
+    """
+    return lock.exists() and lock.read_text().split("\n")[7:8] == ["ready   "]
 
 
 def _found(server: Postgres, service: str, password: str) -> None:

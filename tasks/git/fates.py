@@ -4,6 +4,7 @@ from enum import Enum
 
 from recovery.errors import Refused
 from recovery.reverts import RevertPlan
+from tasks.git.opening import forget
 from tasks.git.plumbing import Repository, failure
 
 _RESTRICTED = "creations being restricted"
@@ -30,9 +31,17 @@ class Lost(Enum):
 
 
 def push_refs(bare: Repository, plan: RevertPlan, patch: str, *refspecs: str) -> Lost | None:
-    """Push all refs or none, the tag only where there is none of its name; says what stood against it."""
-    lease = f"--force-with-lease=refs/tags/{patch}:"
-    status, out, err = bare.answer("push", "--atomic", "--porcelain", lease, bare.url, *refspecs)
+    """Push all refs or none, the tag only where there is none of its name; says what stood against it.
+
+    Nothing is pushed either where the faulty tag is not what it was when we looked: it is named, unchanged, with a
+    lease, and git sends nothing for a ref that is as it should be (set_ref_status_for_push in its remote.c).
+    """
+    faulty = f"refs/tags/{plan.faulty_tag}"
+    leases = (f"--force-with-lease=refs/tags/{patch}:", f"--force-with-lease={faulty}:{bare.listed[faulty]}")
+    forget(bare.url)
+    status, out, err = bare.answer(
+        "push", "--atomic", "--porcelain", *leases, bare.url, *refspecs, f"{bare.listed[faulty]}:{faulty}"
+    )
     told = f"{out}\n{err}"  # --porcelain tells each ref's fate on standard output
     if status == 0:
         return None

@@ -84,6 +84,12 @@ def opened(repository: str, when: When) -> Iterator[Repository]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def forget(url: str) -> None:
+    """Believe no listing of a remote that was read before now: we are about to change it."""
+    for key in [each for each in list(_seen) if each[0] == url]:
+        _seen.pop(key, None)
+
+
 @cache
 def _sweep() -> None:
     """Remove what killed processes have left of their copies, once in a process."""

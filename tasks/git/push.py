@@ -10,6 +10,7 @@ from recovery.wording import revert_message
 from tasks.git.copies import between
 from tasks.git.fates import MOST_BURNED, Lost, all_burned, push_refs
 from tasks.git.laws import preview
+from tasks.git.opening import When
 from tasks.git.plumbing import THERE, Repository
 from tasks.git.reading import (
     REVERTS,
@@ -33,12 +34,14 @@ def push_revert(plan: RevertPlan, decision: Decision) -> Pushed | None:
 
     Looks first whether a commit on main already says so, and tags it where only the tag is missing; takes the next
     number when the tag was taken meanwhile or is burned; starts afresh when main moved, at most five times.
+    The first look may be the preview's, a moment ago: whatever changed since, the Git host declines the push.
     Raises Refused on a conflict or a missing right.
     """
     burned: set[str] = set()
     moved = 0
+    when = When.A_MOMENT_AGO if decision.way is Way.PUSH else When.ASKED
     while moved < TRIES:
-        with between(plan) as bare:
+        with between(plan, when=when) as bare:
             there = look(bare, plan, burned)
             if isinstance(there, Pushed) or (there is None and decision.way is Way.PULL_REQUEST):
                 return there
@@ -49,7 +52,7 @@ def push_revert(plan: RevertPlan, decision: Decision) -> Pushed | None:
             get_run_logger().info(f"{lost.value}: going by a pull request")
             return None
         get_run_logger().info(f"{lost.value}: starting afresh")
-        moved += lost is Lost.MOVED
+        moved, when = moved + (lost is Lost.MOVED), When.ASKED
     raise Refused(f"{plan.main} of {plan.repository} moved {TRIES} times while we pushed: freeze merges and retry")
 
 

@@ -91,13 +91,19 @@ def _having(bare: Repository, at: str, text: str, paths: Sequence[str]) -> Itera
 
 def _contributions(bare: Repository, service: Service, stable: str, faulty: str) -> Iterator[Contribution]:
     """What main's own line brought, and the pull requests that came by way of another branch, newest first."""
-    between = f"{stable}..{faulty}"
-    line = set(bare.git("rev-list", "--first-parent", between).split())
+    records = [
+        record.split("\x1f", 3)
+        for record in bare.git("log", "-z", "--format=%H%x1f%P%x1f%s%x1f%b", f"{stable}..{faulty}").split("\0")
+        if record
+    ]
+    parents_of = {commit: parents.split() for commit, parents, _, _ in records}
+    line: set[str] = set()
+    at = faulty
+    while at in parents_of:
+        line.add(at)
+        at = next(iter(parents_of[at]), "")
     seen = 0
-    for record in bare.git("log", "-z", "--format=%H%x1f%P%x1f%s%x1f%b", between).split("\0"):
-        if not record:
-            continue
-        commit, parents, title, body = record.split("\x1f", 3)
+    for commit, parents, title, body in records:
         if not parents or (commit not in line and number_of(title) is None) or seen >= NAMED:
             continue
         seen += 1

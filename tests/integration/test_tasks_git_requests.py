@@ -9,10 +9,11 @@ import pytest
 
 from infra.lab.githost import GitHost
 from recovery.catalog import Service
+from recovery.errors import Refused
 from recovery.reverts import RevertPlan
 from tasks.git import preview_revert, read_range
 from tests.integration.plain_git import git
-from tests.integration.reverting import copied, planned, released_shop, taken_out
+from tests.integration.reverting import copied, planned, push, refs, released_shop, taken_out
 
 
 @pytest.fixture(name="host", scope="module")
@@ -53,7 +54,7 @@ def test_the_token_goes_with_the_first_call(host: GitHost, service: Service) -> 
 
 
 def test_a_push_fetches_nothing_after_a_preview(host: GitHost, service: Service) -> None:
-    """What the stable release's annotated tag makes git send was fetched before: one listing, then the push's calls."""
+    """What the stable release's annotated tag makes git send was fetched before, and the refs are known: a push alone."""
     bare = host.bare(service.repository)
     assert git("cat-file", "-t", "v1.1.0", at=bare) == "tag"
     plan, before = previewed(service), len(host.requests())
@@ -61,7 +62,7 @@ def test_a_push_fetches_nothing_after_a_preview(host: GitHost, service: Service)
     taken_out(plan)
 
     seen = [(each["method"], each["path"].rpartition("/")[2]) for each in asked(host, before)]
-    assert [each for each in seen if "upload-pack" in each[1]] == [("POST", "git-upload-pack")]
+    assert [each for each in seen if "upload-pack" in each[1]] == []
     assert [each for each in seen if "receive-pack" in each[1]] == [("POST", "git-receive-pack")]
 
 
@@ -84,3 +85,39 @@ def test_outside_of_a_run_every_step_asks_anew(
     previewed(service)
 
     assert len(asked(host, before)) == 3 * len(["capabilities", "refs"])
+
+
+def test_main_that_moved_since_the_preview_is_not_overwritten(host: GitHost, service: Service, tmp_path: Path) -> None:
+    """The listing of a moment ago lacks the rival; the host declines the push, and the next look sees it."""
+    plan = previewed(service)
+    rival = push(host, service, tmp_path, "rival")
+
+    pushed = taken_out(plan)
+
+    bare = host.bare(service.repository)
+    assert pushed.parent == rival
+    assert git("diff", "--name-only", "v1.1.0", "v1.2.1", at=bare) == "rival"
+
+
+def test_a_faulty_tag_that_was_moved_since_the_preview_is_refused(host: GitHost, service: Service) -> None:
+    """The push names the faulty tag as it was seen, and the host has another one: nothing is pushed."""
+    plan, bare = previewed(service), host.bare(service.repository)
+    git("update-ref", "refs/tags/v1.2.0", git("rev-parse", "v1.1.0^{commit}", at=bare), at=bare)
+    before = refs(host, service)
+
+    with pytest.raises(Refused, match=r"v1\.2\.0 of .* was moved meanwhile: put it back where it was and retry"):
+        taken_out(plan)
+    assert refs(host, service) == before
+
+
+def test_a_second_push_looks_anew(host: GitHost, service: Service) -> None:
+    """A push whose answer was lost is not tried on what was seen before it."""
+    plan = previewed(service)
+    first = taken_out(plan)
+    before = refs(host, service)
+
+    again = taken_out(plan)
+
+    assert (again.commit, again.tag) == (first.commit, first.tag)
+    assert again.said.startswith("skipped: ")
+    assert refs(host, service) == before
