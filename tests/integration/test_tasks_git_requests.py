@@ -54,7 +54,7 @@ def test_the_token_goes_with_the_first_call(host: GitHost, service: Service) -> 
 
 
 def test_a_push_fetches_nothing_after_a_preview(host: GitHost, service: Service) -> None:
-    """What the stable release's annotated tag makes git send was fetched before, and the refs are known: a push alone."""
+    """What the stable release's annotated tag makes git send was fetched before, and the refs are known."""
     bare = host.bare(service.repository)
     assert git("cat-file", "-t", "v1.1.0", at=bare) == "tag"
     plan, before = previewed(service), len(host.requests())
