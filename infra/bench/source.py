@@ -65,10 +65,8 @@ def main(full: Size = FULL, runs: int = RUNS) -> None:
             console.print(
                 f"taking {FAULTY} out of {full.commits:,} commits and {full.files:,} files, {runs} times each"
             )
-            raw = _repeat(host, full, raw_warm, runs)
-            cold = _repeat(host, full, raw_cold, runs)
-            ours = _repeat(host, full, ripcord, runs)
-            warm = _repeat(host, full, ripcord_warm, runs)
+            raw, warm = _in_turns(host, full, (raw_warm, ripcord_warm), runs)
+            cold, ours = _in_turns(host, full, (raw_cold, ripcord), runs)
             shorter = {commits: _repeat(host, Size(commits, full.files, full.touched), ripcord, runs)
                        for commits in SHORTER if commits < full.commits}  # fmt: skip
     finally:
@@ -210,14 +208,23 @@ def _measured(place: Place, act: Callable[[], None]) -> Run:
 
 
 def _repeat(host: GitHost, size: Size, way: Callable[[Place], Run], runs: int) -> list[Run]:
-    """Each run on a repository of its own; all must leave the same tree under the patch tag."""
-    done, trees = [], set()
+    return _in_turns(host, size, (way,), runs)[0]
+
+
+def _in_turns(host: GitHost, size: Size, ways: Sequence[Callable[[Place], Run]], runs: int) -> list[list[Run]]:
+    """Each run on a repository of its own, one way after the other, so that none has the machine's better minutes.
+
+    All must leave the same tree under the patch tag.
+    """
+    done: list[list[Run]] = [[] for _ in ways]
+    trees = set()
     for _ in range(runs):
-        with _fresh(host, size) as place:
-            done.append(way(place))
-            trees |= {place.tree(f"refs/tags/{PATCH}"), place.tree("refs/heads/main")}
+        for way, of in zip(ways, done, strict=True):
+            with _fresh(host, size) as place:
+                of.append(way(place))
+                trees |= {place.tree(f"refs/tags/{PATCH}"), place.tree("refs/heads/main")}
     if len(trees) != 1:
-        raise RuntimeError(f"{way.__name__} gave different trees: {', '.join(sorted(trees))}")
+        raise RuntimeError(f"{[way.__name__ for way in ways]} gave different trees: {', '.join(sorted(trees))}")
     return done
 
 

@@ -1,8 +1,9 @@
 """What a revert gives on a head of `main`, and what must hold of it before anybody sees it."""
 
+import ast
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from recovery.reverts import Literal, Preview, RevertPlan, shortened
 from tasks.git.plumbing import Repository, rows
@@ -100,11 +101,24 @@ def _literally(bare: Repository, plan: RevertPlan, head: str, tree: str | None) 
 
 def _having(bare: Repository, head: str, attribute: str, paths: Sequence[str]) -> dict[str, str]:
     """What the repository's own attributes (gitattributes(5)) say of some paths; a bare one does not look itself."""
-    listed = rows(bare.git("ls-tree", "-r", "--name-only", head)) if paths else []
-    if not any(path.rpartition("/")[2] == ".gitattributes" for path in listed):
+    if not _have_attributes(bare, head, paths):
         return {}
     with tempfile.TemporaryDirectory(dir=bare.path) as directory:
         index = {"GIT_INDEX_FILE": str(Path(directory) / "index")}
         bare.git("read-tree", head, env=index)
         said = bare.git("check-attr", "--cached", "--stdin", attribute, env=index, given="\n".join(paths))
     return {path: value for path, _, value in (line.rsplit(": ", 2) for line in rows(said))}
+
+
+def _have_attributes(bare: Repository, head: str, paths: Sequence[str]) -> bool:
+    """Answer whether a .gitattributes lies in a directory above one of some paths, whatever else the tree has."""
+    if not paths:
+        return False
+    folders = {f"{folder}/" for path in paths for folder in PurePosixPath(_unquoted(path)).parents if folder.name}
+    asked = "".join(f"{head}:{folder}.gitattributes\0" for folder in sorted({"", *folders}))
+    return "blob" in rows(bare.git("cat-file", "--batch-check=%(objecttype)", "-z", given=asked))
+
+
+def _unquoted(path: str) -> str:
+    """A path as it is in the tree: with `core.quotePath` git writes odd ones as C, and Python, would."""
+    return ast.literal_eval(f"b{path}").decode(errors="surrogateescape") if path.startswith('"') else path

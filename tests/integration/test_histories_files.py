@@ -160,6 +160,24 @@ def test_a_file_that_must_not_be_merged_by_lines(story: Story, attribute: str, w
         assert "does not let: uv.lock" in end.decision.reason
 
 
+@pytest.mark.parametrize("folder", ["lager", "läger", 'a "b"', "new\nline", "lager/deep"])
+def test_attributes_of_a_directory_count_for_what_lies_below(story: Story, folder: str) -> None:
+    """Wherever the file with the attributes lies above the one that they keep from a merge, and whatever it is called."""
+    top = folder.partition("/")[0]
+    story.commit("Lock", {f"{top}/.gitattributes": "*.lock -merge\n", f"{folder}/uv.lock": lines()})
+    story.tag("v1.1.1")
+    story.releases = released("v1.1.1", "v1.2.0")
+    story.faulty({f"{folder}/uv.lock": lines("5: coupons")})
+    story.commit("Later", {f"{folder}/uv.lock": lines("5: coupons", "35: later")})
+    story.publish()
+
+    end = story.take_out()
+
+    assert end.way is Way.HOTFIX
+    assert end.decision
+    assert "what .gitattributes does not let: " in end.decision.reason
+
+
 def test_21_workflow_files(story: Story) -> None:
     """Taken back like all files; whether we may push them is for the Git host to say."""
     story.faulty({".github/workflows/ship.yml": "on: push\n"})
