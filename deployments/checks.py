@@ -14,6 +14,7 @@ from tasks.fence import alive_runs
 from tasks.git import check_repository
 from tasks.github import check_github
 from tasks.kubernetes import check_access
+from tasks.kubernetes.cnpg.checking import check_cnpg
 from tasks.postgres.checking import check_database
 from tasks.prometheus import check_prometheus
 from tasks.rds.checking import check_rds
@@ -56,6 +57,7 @@ PER_SERVICE: tuple[tuple[str, Callable[[Service], str]], ...] = (
     ("Prometheus", check_prometheus),
     ("database", check_database),
     ("RDS", check_rds),
+    ("CloudNativePG", check_cnpg),
 )
 
 

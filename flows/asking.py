@@ -1,5 +1,7 @@
 """Wait for a person's word: the run is suspended, nothing of ours keeps running, and it goes on when they answer."""
 
+from recovery.cnpg_plans import CnpgPlan
+from recovery.cnpg_wording import ask_for_cnpg
 from recovery.hotfix_wording import ask_for_hotfix
 from recovery.hotfixes import Answer, HotfixBranch, HotfixPlan, object_to
 from recovery.pulls import PullRequest
@@ -39,6 +41,15 @@ def agreed_on_rds(plan: RdsPlan) -> bool:
     title, where = f"{plan.service}: take {plan.names.final} back to {plan.name}?", this_run()
     notify(f"asked/restore/{plan.service}/{plan.name}", title, f"{plan.cause}. Nothing is done yet. Answer at {where}")
     return ask_person(RestoreAnswer, ask_for_rds(plan), f"restore-{plan.name}").restore
+
+
+def agreed_on_cnpg(plan: CnpgPlan) -> bool:
+    """The same of a database that CloudNativePG runs."""
+    if not plan.ask:
+        return True
+    title, where = f"{plan.service}: take {plan.damaged} back to {plan.name}?", this_run()
+    notify(f"asked/restore/{plan.service}/{plan.name}", title, f"{plan.cause}. Nothing is done yet. Answer at {where}")
+    return ask_person(RestoreAnswer, ask_for_cnpg(plan), f"restore-{plan.name}").restore
 
 
 def ask(plan: HotfixPlan, branch: HotfixBranch, pull: PullRequest) -> Answer:

@@ -62,7 +62,7 @@ def respond(
         because = dated(because)
         show(f"plan-{service}-{version}", show_response(plan, rehearsed=False), plan.reason)
         if because.data_corrupt and restorable(entry):
-            launch_restore(service, version, because, rds=entry.rds is not None)
+            launch_restore(service, version, because, by=entry.restored_by)
         shipped = revert_release(service, version, because, to, hotfix, rehearse=False)
 
         wait_until_settled(entry, version=shipped.tag)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from recovery.cnpg_catalog import ClientsService, Cnpg
 from recovery.databases import Database, PgBouncer, Restore, Secret, Smoke
 from recovery.durations import Duration, parse_duration
 from recovery.errors import Refused
@@ -14,6 +15,8 @@ from recovery.rds_catalog import Rds
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 # A path from the repository's root, without what git or a glob could take for something else.
 Path = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.@+-]+(/[A-Za-z0-9_.@+-]+)*/?$")]
+
+RestoredBy = Literal["restore_database", "restore_rds", "restore_cnpg"]
 
 
 class _Entry(BaseModel):
@@ -108,6 +111,7 @@ class Service(_Entry):
     migrations: Migrations = Field(default_factory=Migrations)
     database: Database | None = Field(None, description="Its PostgreSQL, to which a way back is proved; null: none.")
     rds: Rds | None = Field(None, description="Its PostgreSQL where AWS runs it, instead of `database`; null: none.")
+    cnpg: Cnpg | None = Field(None, description="Its PostgreSQL where CloudNativePG runs it; null: none.")
     quarantine: tuple[str, ...] = Field((), description="Release tags that must never be gone back to.")
     tag_prefix: str = Field("v", description="What stands before the semantic version in a release tag.")
     watch: Duration = Field(parse_duration("1h"), description="The monitoring window after a deployment.")
@@ -123,9 +127,16 @@ class Service(_Entry):
 
     @model_validator(mode="after")
     def _one_database(self) -> "Service":
-        if self.database is not None and self.rds is not None:
-            raise ValueError("name one of `database` and `rds`: a service is taken back in one way")
+        if sum(each is not None for each in (self.database, self.rds, self.cnpg)) > 1:
+            raise ValueError("name one of `database`, `rds` and `cnpg`: a service is taken back in one way")
         return self
+
+    @property
+    def restored_by(self) -> RestoredBy:
+        """The flow that takes its database back."""
+        if self.cnpg is not None:
+            return "restore_cnpg"
+        return "restore_database" if self.rds is None else "restore_rds"
 
     @property
     def workload(self) -> str:
@@ -189,7 +200,14 @@ def _known_keys(path: list[str]) -> list[str]:
     model: type[BaseModel] = Catalogue
     inside: dict[str, type[BaseModel]] = {"services": Service, "limits": Limits, "probes": Probe, "steps": Step}
     inside |= {"migrations": Migrations, "database": Database, "smoke": Smoke}
-    inside |= {"rds": Rds, "restore": Restore, "pgbouncer": PgBouncer, "secret": Secret}
+    inside |= {
+        "cnpg": Cnpg,
+        "service": ClientsService,
+        "rds": Rds,
+        "restore": Restore,
+        "pgbouncer": PgBouncer,
+        "secret": Secret,
+    }
     for part in path:
         model = inside.get(part, model)
     return list(model.model_fields)

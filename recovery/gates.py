@@ -4,6 +4,7 @@ import re
 
 from recovery.backups import Server
 from recovery.catalog import Service
+from recovery.cnpg_catalog import Cnpg
 from recovery.databases import Database
 from recovery.durations import show_duration
 from recovery.errors import Refused, Unavailable
@@ -21,7 +22,7 @@ def database_of(service: Service) -> Database:
 
 
 def judge_unproved(
-    database: Database | Rds, error: Refused | Unavailable, takes_back: str | None = None
+    database: Database | Rds | Cnpg, error: Refused | Unavailable, takes_back: str | None = None
 ) -> WayBack | None:
     """What a failed proof means for the deployment: None, it is refused, unless the catalogue allows it unproved.
 

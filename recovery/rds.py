@@ -1,11 +1,10 @@
 """The words of a database that AWS runs: what is seen of it, the point in time that is kept for it, and its names."""
 
-import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from recovery.identifiers import ending, fitting
 from recovery.restore_points import State
 
 RESTORED_TO = "ripcord:restored-to"  # tag of what we restored; a rename does not take it away
@@ -85,27 +84,15 @@ class Names:
 
 def names_of(final: str, version: str, attempt: int) -> Names:
     """The identifiers of the restore of a release's point, the same on every try."""
-    ending = _ending(version, attempt)
-    return Names(final, _fitting(f"{final}-damaged-{ending}"), _fitting(f"{final}-restored-{ending}"))
-
-
-def _ending(version: str, attempt: int) -> str:
-    word = re.sub(r"[^a-z0-9]+", "-", version.lower()).strip("-") or "release"
-    return word if attempt == 1 else f"{word}-{attempt}"
-
-
-def _fitting(name: str, longest: int = LONGEST) -> str:
-    if len(name) <= longest:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{name[: longest - 9].rstrip('-')}-{digest}"
+    end = ending(version, attempt)
+    return Names(final, fitting(f"{final}-damaged-{end}", LONGEST), fitting(f"{final}-restored-{end}", LONGEST))
 
 
 def member_of(cluster: str, number: int) -> str:
     """The identifier of an instance of a restored cluster."""
-    return _fitting(f"{cluster}-{number}")
+    return fitting(f"{cluster}-{number}", LONGEST)
 
 
 def snapshot_of(final: str, version: str, attempt: int) -> str:
     """The identifier of the manual snapshot that the gate takes."""
-    return _fitting(f"{final}-before-{_ending(version, attempt)}")
+    return fitting(f"{final}-before-{ending(version, attempt)}", LONGEST)

@@ -6,6 +6,7 @@ Pure: what RDS and PostgreSQL said arrives as an argument.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
 
 from recovery.catalog import Service
 from recovery.durations import show_duration
@@ -14,6 +15,24 @@ from recovery.rds import AVAILABLE, Managed, TimedPoint
 from recovery.rds_catalog import Rds
 from recovery.restore_points import WayBack, point_name, show_age
 
+
+class Kept(Protocol):
+    """A point that is kept outside of its database."""
+
+    @property
+    def service(self) -> str:
+        """Whose it is."""
+
+    @property
+    def version(self) -> str:
+        """The release before which it was made."""
+
+    @property
+    def at(self) -> datetime:
+        """When it was made."""
+
+
+P = TypeVar("P", bound=Kept)
 SECONDS_APART = 1  # between a commit and the point: RDS takes whole seconds
 
 
@@ -77,7 +96,7 @@ def choose_time(
     return TimedChoice(name, attempt, f"{kept.name} is of {kept.at:%Y-%m-%d %H:%M:%S}, and a point stands for {limit}")
 
 
-def newest_of(version: str, points: Sequence[TimedPoint]) -> TimedPoint | None:
+def newest_of(version: str, points: Sequence[P]) -> P | None:
     """The newest point that is kept of a release."""
     return max((each for each in points if each.version == version), key=lambda each: each.at, default=None)
 

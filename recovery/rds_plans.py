@@ -6,15 +6,18 @@ Pure: what RDS and PostgreSQL said arrives as an argument.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from recovery.catalog import Service
 from recovery.errors import Refused, Unavailable
 from recovery.rds import Managed, Names, TimedPoint, names_of
 from recovery.rds_catalog import Rds
-from recovery.rds_gates import judge_reach, rds_of
+from recovery.rds_gates import P, judge_reach, rds_of
 from recovery.rds_swap import Act, Sighting, SwapStep, Who, next_step, sighted
 from recovery.restore_points import State, WayBack, show_age, unlike
 from recovery.restores import Loss
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +60,14 @@ class RdsPlan:
         return f"{self.names.final} goes back to {self.point.at:%Y-%m-%d %H:%M:%S} UTC, {self.age} ago: {self.cause}"
 
 
-def needed(seen: Managed | None, name: str) -> Managed:
-    """What must be there by now. Raises Unavailable when RDS does not show it: its lists lag a little."""
+def needed(seen: T | None, name: str) -> T:
+    """What must be there by now. Raises Unavailable when it is not shown: lists lag a little."""
     if seen is None:
-        raise Unavailable(f"RDS does not show {name}: run this again, it goes on")
+        raise Unavailable(f"{name} is not to be seen: run this again, it goes on")
     return seen
 
 
-def choose_timed(service: str, version: str, points: Sequence[TimedPoint]) -> TimedPoint:
+def choose_timed(service: str, version: str, points: Sequence[P]) -> P:
     """The newest point of a release. Raises Refused without one, or when a later release has a point of its own."""
     ours = sorted((each for each in points if each.service == service), key=lambda each: each.at)
     found = next((each for each in reversed(ours) if each.version == version), None)
@@ -122,7 +125,7 @@ def plan_rds(
         names=names,
         age=show_age(now - point.at),
         damaged=f"{damaged.identifier} is {damaged.status}" if damaged else "it is not to be seen",
-        losses=_losses(point.after, counts, rds.uncounted),
+        losses=losses_of(point.after, counts, rds.uncounted),
         notes=_notes(damaged, counts, begun=three.restored is not None or swap.act is Act.DONE),
         steps=_steps(names, point, three),
         ask=rds.approval == "person" and three.restored is None and swap.act is not Act.DONE,
@@ -172,7 +175,8 @@ def judge_place(sighting: Sighting | None, name: str) -> bool:
     return True
 
 
-def _losses(then: State, counts: Mapping[str, int | None], uncounted: tuple[str, ...]) -> tuple[Loss, ...]:
+def losses_of(then: State, counts: Mapping[str, int | None], uncounted: tuple[str, ...]) -> tuple[Loss, ...]:
+    """Every table that is not what it was, those unread first; nothing where none could be counted."""
     tables = sorted({*then.counts, *counts} - {*uncounted}) if counts else []
     every = [Loss(table, then.counts.get(table), counts.get(table)) for table in tables]
     moved = [loss for loss in every if loss.then != loss.now]

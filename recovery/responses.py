@@ -70,7 +70,9 @@ def plan_response(
 
 def restorable(service: Service) -> bool:
     """Whether the catalogue says how the service's database is taken back."""
-    return service.rds is not None or (service.database is not None and service.database.restore is not None)
+    if service.rds is not None or service.cnpg is not None:
+        return True
+    return service.database is not None and service.database.restore is not None
 
 
 def _about_the_data(service: Service, version: str) -> str:

@@ -5,11 +5,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
-from recovery.databases import Database
 from recovery.durations import show_duration
 
 LONGEST = 63  # bytes of a restore point's name; PostgreSQL refuses a longer one
+
+
+class Aging(Protocol):
+    """A database whose points grow old."""
+
+    @property
+    def fresh(self) -> timedelta:
+        """Age up to which a point is taken again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,7 @@ def is_point_of(service: str, name: str) -> bool:
 
 
 def choose_point(
-    service: str, version: str, database: Database, found: RestorePoint | None, recorded: Then | None, now: datetime
+    service: str, version: str, database: Aging, found: RestorePoint | None, recorded: Then | None, now: datetime
 ) -> Choice:
     """Decide whether the point in the register serves, or which one is to be made.
 

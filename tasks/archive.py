@@ -3,8 +3,13 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import TypeVar
 
-from recovery.errors import Unavailable
+from pydantic import TypeAdapter, ValidationError
+
+from recovery.errors import Refused, Unavailable
+
+T = TypeVar("T")
 
 
 def keep(path: Path, content: bytes) -> None:
@@ -18,6 +23,23 @@ def keep(path: Path, content: bytes) -> None:
     except OSError as error:
         way_out = "make room there, or set RIPCORD_ARCHIVE to a directory that can be written"
         raise Unavailable(f"{path} in the archive cannot be written: {error.strerror}; {way_out}") from error
+
+
+def keep_value(path: Path, value: object) -> None:
+    """Keep a value as JSON."""
+    keep(path, TypeAdapter(type(value)).dump_json(value, indent=2))
+
+
+def read_value(path: Path, kind: type[T]) -> T | None:
+    """What was kept; None where nothing was. Raises Refused when it is not what was written there."""
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError:
+        raise Refused(f"{path} is not what was written there: move it away, and run the gate again") from None
+    except OSError as error:
+        raise Unavailable(f"{path} in the archive cannot be read: {error.strerror}") from None
 
 
 def _write(path: Path, content: bytes) -> None:

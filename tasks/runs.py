@@ -26,6 +26,7 @@ from prefect.settings import get_current_settings
 from prefect.states import AwaitingRetry, Failed, Scheduled
 from prefect.variables import Variable
 
+from recovery.catalog import RestoredBy
 from recovery.errors import Refused, Unavailable
 from recovery.incidents import Cause, Mode, Source, incident_key, repeated
 from recovery.revivals import Revival, RunState, plan_revivals
@@ -34,9 +35,11 @@ from tasks.retry import ON_UNAVAILABLE
 
 RESPOND, HOTFIX, RESTORE = "respond/respond", "hotfix/hotfix", "restore_database/restore_database"
 SALVAGE, FIX, RESTORE_RDS = "salvage/salvage", "fix_forward/fix_forward", "restore_rds/restore_rds"
+RESTORE_CNPG = "restore_cnpg/restore_cnpg"
+RESTORES = {"restore_database": RESTORE, "restore_rds": RESTORE_RDS, "restore_cnpg": RESTORE_CNPG}
 ACTING = (
-    "respond", "undo_rollout", "revert_release", "hotfix", "aftermath", "restore_database", "restore_rds", "salvage",
-    "fix_forward",
+    "respond", "undo_rollout", "revert_release", "hotfix", "aftermath", "restore_database", "restore_rds",
+    "restore_cnpg", "salvage", "fix_forward",
 )  # fmt: skip
 MODE = "ripcord_mode"
 
@@ -132,14 +135,16 @@ def launch_hotfix(
 
 
 @task(name="launch restore", task_run_name="launch restore {service} {version}", **ON_UNAVAILABLE)
-def launch_restore(service: str, version: str, because: Cause, number: int = 1, rds: bool = False) -> Launched:
+def launch_restore(
+    service: str, version: str, because: Cause, number: int = 1, by: RestoredBy = "restore_database"
+) -> Launched:
     """Start the run that asks a person whether the database goes back to its point, or find the one that already does.
 
-    A higher number asks again after a no; `rds` where AWS runs the database.
+    A higher number asks again after a no; `by` is the flow that restores, as the catalogue has it.
     """
     with get_client(sync_client=True) as client:
         key = repeated(f"restore/{service}/{version}", number)
-        return _create(client, RESTORE_RDS if rds else RESTORE, service, version, because, key, {})
+        return _create(client, RESTORES[by], service, version, because, key, {})
 
 
 @task(name="launch salvage", task_run_name="launch salvage {service} {version}", **ON_UNAVAILABLE)

@@ -17,6 +17,14 @@ from tasks.settings import read_settings
 Json = dict[str, Any]
 
 
+class Missing(Refused):
+    """What was asked for does not exist."""
+
+
+class Conflicting(Refused):
+    """What was to be made exists already, or what was to be changed is not what it was."""
+
+
 def request(
     method: str, path: str, body: Json | list[Json] | None = None, kind: str = "application/json-patch+json"
 ) -> Json:
@@ -45,9 +53,11 @@ def _refusal(status: int, method: str, path: str, text: bytes) -> Refused | Unav
     if status in (401, 403):
         return Refused(f"the cluster does not allow {method} {thing}: {message}; grant it with infra/kubernetes")
     if status == 404:
-        return Refused(f"the cluster has no {thing}: check name and namespace in the catalogue")
+        return Missing(f"the cluster has no {thing}: check name and namespace in the catalogue")
+    if status == 422 and method == "POST":
+        return Refused(f"the cluster does not take this {thing}: {message}")
     if status in (409, 422):
-        return Refused(f"{thing} was changed by somebody else meanwhile ({message}): plan again")
+        return Conflicting(f"{thing} was changed by somebody else meanwhile ({message}): plan again")
     return Unavailable(f"the cluster answered {status} to {method} {thing}: {message}")
 
 

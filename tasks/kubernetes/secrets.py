@@ -23,7 +23,7 @@ RESTORED = "ripcord.dev/restored-to"
 def read_secret(service: Service) -> Route:
     """Where the Secret leads the clients; nothing else of it is told. Raises Refused when it is no such URL."""
     secret = _secret_of(service)
-    host, port = address_in(_conninfo(_read(service, secret), secret))
+    host, port = address_of(service, secret)
     return Route(f"the Secret {secret.name}", host, port)
 
 
@@ -37,19 +37,34 @@ def lead_by_secret(service: Service, point: str, at: str) -> str:
     was changed and the Deployment could not be restarted.
     """
     secret, restore = _secret_of(service), _restore(service)
+    said = put_address(service, secret, restore.host, restore.port)
+    said += restart_for(service, point, at, said)
+    return " and ".join(said) or f"skipped: the Secret {secret.name} and {service.workload} were led there before"
+
+
+def address_of(service: Service, secret: Secret) -> tuple[str, int]:
+    """Where a Secret leads. Raises Refused when it is no such URL."""
+    return address_in(_conninfo(_read(service, secret), secret))
+
+
+def put_address(service: Service, secret: Secret, host: str, port: int) -> list[str]:
+    """Put an address into a Secret, once; says what was done, nothing where it was there."""
     found = _read(service, secret)
     conninfo = _conninfo(found, secret)
-    said = []
-    if address_in(conninfo) != (restore.host, restore.port):
-        _write(service, secret, found, readdress(conninfo, restore.host, restore.port))
-        said.append(f"put {restore.host}:{restore.port} into the Secret {secret.name}")
+    if address_in(conninfo) == (host, port):
+        return []
+    _write(service, secret, found, readdress(conninfo, host, port))
+    return [f"put {host}:{port} into the Secret {secret.name}"]
+
+
+def restart_for(service: Service, point: str, at: str, done: list[str]) -> list[str]:
+    """Have the Deployment restarted for a restore, once. Raises Incomplete with what was `done` when it cannot be."""
     try:
-        said += _restart(service, point, at)
+        return _restart(service, point, at)
     except RecoveryError as error:
         raise Incomplete(
-            f"{service.workload} could not be restarted, its pods still know the damaged server: {error}", tuple(said)
+            f"{service.workload} could not be restarted, its pods still know the damaged server: {error}", tuple(done)
         ) from None
-    return " and ".join(said) or f"skipped: the Secret {secret.name} and {service.workload} were led there before"
 
 
 def _write(service: Service, secret: Secret, found: Json, conninfo: str) -> None:

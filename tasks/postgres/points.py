@@ -47,18 +47,24 @@ def make_point(service: str, version: str, database: Database, point: RestorePoi
     if point.lsn is not None and read_then(place) is not None:
         return f"skipped: the point {point.name} is there, at {point.lsn}"
     with session(database) as asked:
-        _register(asked, service, version, point)
-        before = read_state(asked)
-        with asked.transaction():
-            lsn = str(asked.value("SELECT pg_create_restore_point(%s)::text", point.name))
-            # Committed after the point: this is the marker, without which nothing may lie behind the point.
-            made_at = asked.value(_MADE, lsn, service, version, point.name)
-        asked.rows("SELECT pg_switch_wal()")
-        after = read_state(asked)
-    write_then(
-        place, Then(service, version, point.name, lsn, server.timeline, server.system_id, made_at, before, after)
-    )
-    return f"made the point {point.name} at {lsn}, with {sum(after.counts.values())} rows counted"
+        then = register_point(asked, service, version, point, server.timeline, server.system_id)
+    write_then(place, then)
+    return f"made the point {point.name} at {then.lsn}, with {sum(then.after.counts.values())} rows counted"
+
+
+def register_point(
+    asked: Session, service: str, version: str, point: RestorePoint, timeline: int, system_id: str
+) -> Then:
+    """Register the name, make the point and the marker commit after it, and switch the segment that holds both."""
+    _register(asked, service, version, point)
+    before = read_state(asked)
+    with asked.transaction():
+        lsn = str(asked.value("SELECT pg_create_restore_point(%s)::text", point.name))
+        # Committed after the point: this is the marker, without which nothing may lie behind the point.
+        made_at = asked.value(_MADE, lsn, service, version, point.name)
+    asked.rows("SELECT pg_switch_wal()")
+    after = read_state(asked)
+    return Then(service, version, point.name, lsn, timeline, system_id, made_at, before, after)
 
 
 @task(name="wait until archived", **ON_UNAVAILABLE)

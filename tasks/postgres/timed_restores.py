@@ -13,7 +13,7 @@ from prefect import get_run_logger, task
 
 from recovery.errors import Incomplete, RecoveryError, Refused, Unavailable
 from recovery.rds import Frozen, Managed, TimedPoint
-from recovery.rds_catalog import Rds
+from recovery.rds_catalog import Rds, Reached
 from recovery.rds_plans import judge_restored
 from recovery.restore_points import WayBack
 from tasks.postgres.connection import keywords_of, quoted, session
@@ -94,11 +94,15 @@ def close_damaged(rds: Rds, point: TimedPoint, damaged: Managed) -> str:
 @spoken
 def move_numbers(rds: Rds, point: TimedPoint, restored: Managed) -> str:
     """Move each sequence of the restored database past what the damaged one has handed out. Never raises."""
-    frozen = read_frozen.fn(point)
+    return move_frozen(rds, way_to(rds, restored), read_frozen.fn(point))
+
+
+def move_frozen(database: Reached, way: Mapping[str, str], frozen: Frozen | None) -> str:
+    """Move each sequence past what was kept of the damaged ones, and say so. Never raises."""
     if frozen is None or not frozen.numbers:
         return "sequences were not moved, the damaged database did not say theirs: numbers may be given out again"
     try:
-        with session(rds, way_to(rds, restored)) as asked:
+        with session(database, way) as asked:
             found = read_counters(asked)
             moved = [name for name, counter in found.items() if move(asked, name, counter, frozen.numbers)]
     except RecoveryError as error:
@@ -142,8 +146,12 @@ def opening_again(rds: Rds, point: TimedPoint, damaged: Managed | None) -> Itera
 
 def way_to(rds: Rds, seen: Managed) -> dict[str, str]:
     """The catalogue's conninfo, led to an address that RDS names."""
-    keywords = {key: value for key, value in keywords_of(rds).items() if key != "hostaddr"}
-    return keywords | _address(seen)
+    return way_at(rds, _address(seen))
+
+
+def way_at(database: Reached, address: Mapping[str, str]) -> dict[str, str]:
+    """The conninfo of the catalogue, led to another host and port."""
+    return {key: value for key, value in keywords_of(database).items() if key != "hostaddr"} | dict(address)
 
 
 def _address(seen: Managed) -> dict[str, str]:

@@ -4,7 +4,6 @@ No call is repeated by botocore: the one retry rule is ours, and each acting tas
 """
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
@@ -20,9 +19,9 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from recovery.durations import show_duration
 from recovery.errors import Refused, Unavailable
 from recovery.rds_catalog import Rds
+from tasks import waiting
 from tasks.retry import ON_UNAVAILABLE
 from tasks.settings import read_settings
 
@@ -107,22 +106,7 @@ def wait_for(look: Callable[[], T | None], within: timedelta, why: Callable[[], 
 
     Raises Unavailable with the reason after `within`: running again goes on.
     """
-    deadline = time.monotonic() + within.total_seconds()
-    while True:
-        found, trouble = _tried(look)
-        if found is not None:
-            return found
-        if time.monotonic() > deadline:
-            late = f"{trouble or why()}, and that for {show_duration(within)}"
-            raise Unavailable(f"{late}: look at it in the RDS console, and run this again")
-        time.sleep(POLL_SECONDS)
-
-
-def _tried(look: Callable[[], T | None]) -> tuple[T | None, str]:
-    try:
-        return look(), ""
-    except Unavailable as unavailable:
-        return None, str(unavailable)
+    return waiting.wait_for(look, within, why, POLL_SECONDS, "look at it in the RDS console")
 
 
 def _meant(operation: str, code: str, said: str) -> Refused | Unavailable:

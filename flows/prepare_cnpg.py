@@ -1,0 +1,102 @@
+"""Before a deployment: prove a way back for a database on CloudNativePG, or refuse the deployment.
+
+1. Read the Cluster, the register of points, the points that are kept and the Backups.  2. Choose the point, that one
+or a new one, or refuse.  3. Have a Backup taken; make the named restore point and the commit after it; wait until its
+WAL is archived.  4. Have a copy recovered to the point, compare it, ask it, remove it.  5. Say yes or no on the tag's
+commit.
+"""
+
+from contextlib import suppress
+
+from prefect import flow
+
+from recovery.catalog import Service
+from recovery.cnpg import Role, cluster_of
+from recovery.cnpg_gates import choose_named, cnpg_of, judge_cluster, say_proved
+from recovery.cnpg_wording import show_cnpg_gate
+from recovery.errors import RecoveryError, Refused, Unavailable
+from recovery.gates import STATUS_CONTEXT, judge_unproved, show_way, state_of
+from recovery.restore_points import WayBack
+from recovery.versions import parse_version
+from tasks.artifacts import show
+from tasks.clock import read_clock
+from tasks.fence import one_at_a_time
+from tasks.git import read_taken_back
+from tasks.github import write_status
+from tasks.kubernetes.cnpg import drop_proof, raise_proof, read_backups, read_cluster, take_named_backup
+from tasks.postgres.named_points import (
+    keep_proof,
+    name_point,
+    prove_recovered,
+    read_named,
+    read_proof,
+    read_register,
+    say_named,
+)
+from tasks.settings import read_service
+
+
+@flow(name="prepare_cnpg", flow_run_name="prepare {service} {version}", persist_result=True)
+def prepare_cnpg(service: str, version: str, rehearse: bool = True) -> WayBack:
+    """Prove a way back to before one release on CloudNativePG, or refuse and say why.
+
+    Args:
+        service: Service, as the catalogue names it.
+        version: The tag of the release that is about to be deployed, such as v1.2.0.
+        rehearse: Stop after deciding and show the plan.
+    """
+    entry = read_service(service)
+    tag = parse_version(version, entry.tag_prefix).tag
+    with one_at_a_time(f"{service}, way back"):
+        if rehearse:
+            return prove(entry, tag, rehearse=True)
+        way = answer(entry, tag)
+        write_status(entry, tag, state_of(way), way.reason, STATUS_CONTEXT)
+        show(f"gate-{service}-{tag}", show_way(service, tag, way), way.reason)
+        return way
+
+
+def prove(entry: Service, version: str, *, rehearse: bool) -> WayBack:
+    """The first four paragraphs: observe, decide, act, verify."""
+    seen = read_cluster(entry)
+    said = judge_cluster(entry, seen)
+    register, kept, backups = read_register(entry, version), read_named(entry), read_backups(entry)
+
+    choice = choose_named(entry, version, register, kept, backups, seen)
+    proof = cluster_of(entry.name, version, choice.point.attempt, Role.PROOF)
+    plan = show_cnpg_gate(entry.name, version, choice, proof, said)
+    show(f"plan-gate-{entry.name}-{version}", plan, choice.reason)
+    if rehearse or seen is None:
+        return WayBack(False, f"rehearsed, nothing was changed: {choice.reason}; {said}", choice.point.name)
+
+    backup = take_named_backup(entry, seen, choice)
+    point = name_point(entry, version, choice, seen, backup)
+    say_named(point)
+    if (before := read_proof(point)) is not None:
+        return before
+
+    begun = read_clock()
+    copy = raise_proof(entry, seen, point)
+    compared = prove_recovered(entry, point, copy.name)
+    drop_proof(entry, point)
+    return keep_proof(point, say_proved(point, copy.name, compared, (read_clock() - begun).total_seconds()))
+
+
+def answer(entry: Service, version: str) -> WayBack:
+    """Prove it; a refusal stands on the tag's commit before it is raised, unless the catalogue allows it unproved."""
+    try:
+        return prove(entry, version, rehearse=False)
+    except (Refused, Unavailable) as error:
+        allowed = judge_unproved(cnpg_of(entry), error, taken_back(entry, version))
+        if allowed is None:
+            with suppress(RecoveryError):  # a Git host that does not answer must not hide why
+                write_status(entry, version, state_of(error), str(error), STATUS_CONTEXT)
+            raise
+        return allowed
+
+
+def taken_back(entry: Service, version: str) -> str | None:
+    """The release that this one takes back; None, too, where the Git host does not answer."""
+    with suppress(RecoveryError):
+        return read_taken_back(entry, version)
+    return None
