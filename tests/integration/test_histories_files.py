@@ -162,7 +162,7 @@ def test_a_file_that_must_not_be_merged_by_lines(story: Story, attribute: str, w
 
 @pytest.mark.parametrize("folder", ["lager", "läger", 'a "b"', "new\nline", "lager/deep"])
 def test_attributes_of_a_directory_count_for_what_lies_below(story: Story, folder: str) -> None:
-    """Wherever the file with the attributes lies above the one that they keep from a merge, and whatever it is called."""
+    """Wherever the file with the attributes lies above the one that they keep, and whatever the directory is called."""
     top = folder.partition("/")[0]
     story.commit("Lock", {f"{top}/.gitattributes": "*.lock -merge\n", f"{folder}/uv.lock": lines()})
     story.tag("v1.1.1")

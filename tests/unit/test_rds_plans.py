@@ -272,7 +272,7 @@ CATALOGUE = "services: [{{name: shop, namespace: acme, repository: acme/shop, {m
         (
             "rds: {instance: a, region: us-gov-west-1, url_variable: URL}, "
             "database: {url_variable: URL, archive: /a, backups: /b}",
-            "one of `database` and `rds`",
+            "one of `database`, `rds` and `cnpg`",
         ),
     ],
 )
