@@ -2,7 +2,8 @@
 
 1. Read what each server says of its clock and its archive, and which sets were proved.  2. Choose the set that a
 restore would take, or say that there is none; check its files and its WAL.  3. Restore a copy to its point apart from
-everything, compare it, ask, promote, time each phase, throw it away.  4. Hold what was measured against what the
+everything, compare it, ask, promote, time each phase, throw it away; where CloudNativePG has the database, its operator
+recovers the copy.  4. Hold what was measured against what the
 catalogue promises.  5. Keep it in the service's history, show it, tell people once per failing state; the run fails if
 one drill did.
 """
@@ -13,14 +14,30 @@ from prefect import Flow, flow
 from prefect.client.schemas.objects import FlowRun, State
 
 from recovery.catalog import Service
+from recovery.cnpg import Role
+from recovery.cnpg_gates import choose_drilled, cnpg_of
 from recovery.drill_wording import show_drill
-from recovery.drills import Drill, DrillsFailed, choose_set, failed_drill, hold_all, judge_drill, news_of, promise_of
+from recovery.drills import (
+    Drill,
+    DrillsFailed,
+    Phases,
+    choose_set,
+    failed_drill,
+    hold_all,
+    judge_drill,
+    news_of,
+    promise_of,
+)
 from recovery.errors import RecoveryError, Refused, Unavailable
 from recovery.gates import database_of
+from recovery.rds_plans import needed
 from tasks.artifacts import show
+from tasks.clock import read_clock
 from tasks.fence import one_at_a_time
+from tasks.kubernetes.cnpg import drop_copy, raise_copy, read_cluster
 from tasks.notify import notify
 from tasks.postgres.drilling import check_set, drill_set, keep_drill, read_drills, read_live, read_sets
+from tasks.postgres.named_points import prove_recovered, read_archiving, read_proved
 from tasks.settings import read_catalogue, read_service
 
 
@@ -49,9 +66,9 @@ def drill(service: str = "all") -> str:
         service: Service, as the catalogue names it; `all` are those with a database.
     """
     named = read_catalogue().services if service == "all" else (read_service(service),)
-    entries = [entry for entry in named if entry.database or service != "all"]
+    entries = [entry for entry in named if entry.database or entry.cnpg or service != "all"]
 
-    drills = [attempt(entry) for entry in entries]
+    drills = [attempt_cnpg(entry) if entry.cnpg else attempt(entry) for entry in entries]
 
     for entry, done in zip(entries, drills, strict=True):
         report(entry, done)
@@ -72,12 +89,32 @@ def attempt(entry: Service) -> Drill:
     return judge_drill(then, way, phases, promise_of(database), live)
 
 
+def attempt_cnpg(entry: Service) -> Drill:
+    """The same of a database that CloudNativePG runs: the operator recovers a copy that archives nothing."""
+    cnpg = cnpg_of(entry)
+    live, then = read_archiving(entry), None
+    try:
+        seen = needed(read_cluster(entry), cnpg.cluster)
+        point = choose_drilled(entry.name, read_proved(entry), seen)
+        then = point.then
+        with one_at_a_time(f"{entry.name}, drill"):
+            begun = read_clock()
+            copy = raise_copy(entry, seen, point, Role.DRILL)
+            up = read_clock()
+            way = prove_recovered(entry, point, copy.name)
+            phases = Phases((up - begun).total_seconds(), None, (read_clock() - up).total_seconds(), None)
+            drop_copy(entry, point, Role.DRILL)
+    except (Refused, Unavailable) as error:
+        return failed_drill(entry.name, error, live, then)
+    return judge_drill(then, way, phases, promise_of(cnpg), live)
+
+
 def report(entry: Service, done: Drill) -> None:
     """Keep it, show it, and tell people what they do not know yet."""
-    database = database_of(entry)
-    history = read_drills(entry.name, database)
-    keep_drill(database, done, history)
-    show(f"drill-{entry.name}", show_drill(done, history, promise_of(database)), done.said)
+    promise = promise_of(entry.cnpg or database_of(entry))
+    history = read_drills(entry)
+    keep_drill(entry, done, history)
+    show(f"drill-{entry.name}", show_drill(done, history, promise), done.said)
     news = news_of(done, history)
     if news:
         notify(news.identity, news.title, news.text)

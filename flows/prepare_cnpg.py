@@ -23,7 +23,7 @@ from tasks.clock import read_clock
 from tasks.fence import one_at_a_time
 from tasks.git import read_taken_back
 from tasks.github import write_status
-from tasks.kubernetes.cnpg import drop_proof, raise_proof, read_backups, read_cluster, take_named_backup
+from tasks.kubernetes.cnpg import drop_copy, raise_copy, read_backups, read_cluster, take_named_backup
 from tasks.postgres.named_points import (
     keep_proof,
     name_point,
@@ -76,9 +76,9 @@ def prove(entry: Service, version: str, *, rehearse: bool) -> WayBack:
         return before
 
     begun = read_clock()
-    copy = raise_proof(entry, seen, point)
+    copy = raise_copy(entry, seen, point, Role.PROOF)
     compared = prove_recovered(entry, point, copy.name)
-    drop_proof(entry, point)
+    drop_copy(entry, point, Role.PROOF)
     return keep_proof(point, say_proved(point, copy.name, compared, (read_clock() - begun).total_seconds()))
 
 

@@ -42,6 +42,10 @@ class Role(StrEnum):
 
     RESTORED = "restored"
     PROOF = "proof"
+    DRILL = "drill"
+
+
+COPIES = (Role.PROOF, Role.DRILL)  # which are thrown away
 
 
 @dataclass(frozen=True, slots=True)

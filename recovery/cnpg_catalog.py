@@ -46,6 +46,10 @@ class Cnpg(BaseModel):
         "person", description="Whether a person must approve in the Prefect UI before anything is lost."
     )
     allow_unproved: bool = Field(False, description="Deploy even where the way back is not proved; it is said aloud.")
+    rto: Duration | None = Field(
+        None, description="Longest time from the backup to a Cluster that takes writes; a slower drill fails."
+    )
+    rpo: Duration | None = Field(None, description="Greatest age of the newest proved point; an older one fails.")
     smoke: tuple[Smoke, ...] = Field((), description="What the restored database is asked before clients reach it.")
     uncounted: tuple[str, ...] = Field(
         (), description="Tables, schema.name, whose rows are not compared: queues, sessions, what never stands still."

@@ -25,6 +25,7 @@ from recovery.cnpg import (
 )
 from recovery.cnpg_catalog import Cnpg
 from recovery.cnpg_settings import origin_of
+from recovery.drills import choose_set
 from recovery.errors import Refused, Unavailable
 from recovery.restore_points import Choice, RestorePoint, State, Then, WayBack, choose_point, point_name, unlike
 
@@ -130,6 +131,13 @@ def choose_named(
 
 def _recorded(found: RestorePoint | None, kept: dict[str, Then]) -> Then | None:
     return kept.get(found.name) if found else None
+
+
+def choose_drilled(service: str, points: Sequence[CnpgPoint], seen: Clustered) -> CnpgPoint:
+    """The point that a restore would go to: the newest of this very Cluster that was proved. Raises Refused."""
+    ours = [each for each in points if each.uid == seen.uid]
+    chosen = choose_set(service, [each.then for each in ours])
+    return next(each for each in ours if each.then is chosen)
 
 
 def judge_backup(seen: Backed | None, cluster: str) -> str | None:

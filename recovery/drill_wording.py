@@ -20,8 +20,7 @@ def show_drill(drill: Drill, history: Sequence[Drill], promise: Promise) -> str:
 def _measured(drill: Drill, promise: Promise) -> str:
     rows = []
     if drill.phases:
-        each = [(phase, getattr(drill.phases, phase)) for phase in ("copy", "replay", "verify", "promote")]
-        rows += [(f"{phase}", f"{seconds:.1f} s", "") for phase, seconds in each]
+        rows += [(phase, f"{seconds:.1f} s", "") for phase, seconds in drill.phases.each.items()]
         rows.append(("**set to a server that takes writes (RTO)**", f"{drill.phases.total:.1f} s", _limit(promise.rto)))
     if drill.made_at:
         rows.append(

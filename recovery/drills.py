@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from recovery.backups import MARGIN, parse_lsn
+from recovery.cnpg_catalog import Cnpg
 from recovery.databases import Database
 from recovery.durations import show_duration
 from recovery.errors import Refused, Unavailable
@@ -40,17 +41,23 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Phases:
-    """Seconds of a restore, from the set to a server that takes writes."""
+    """Seconds of a restore, from the set to a server that takes writes; None: an operator does it within the copy."""
 
     copy: float
-    replay: float
+    replay: float | None
     verify: float
-    promote: float
+    promote: float | None
+
+    @property
+    def each(self) -> dict[str, float]:
+        """Every phase that was seen, in its order."""
+        phases = {"copy": self.copy, "replay": self.replay, "verify": self.verify, "promote": self.promote}
+        return {phase: seconds for phase, seconds in phases.items() if seconds is not None}
 
     @property
     def total(self) -> float:
         """All of it: the real restore, too, looks before it lets anybody in."""
-        return self.copy + self.replay + self.verify + self.promote
+        return sum(self.each.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,7 @@ class News:
     text: str
 
 
-def promise_of(database: Database) -> Promise:
+def promise_of(database: Database | Cnpg) -> Promise:
     """What the catalogue promises of a database."""
     return Promise(database.rto, database.rpo)
 
@@ -185,12 +192,12 @@ def _broken(way: WayBack) -> list[tuple[Finding, str]]:
 def _slow(phases: Phases, promise: Promise) -> list[tuple[Finding, str]]:
     if promise.rto is None or phases.total <= promise.rto.total_seconds():
         return []
-    slowest = max(("copy", "replay", "verify", "promote"), key=lambda phase: float(getattr(phases, phase)))
+    slowest, seconds = max(phases.each.items(), key=lambda phase: phase[1])
     return [
         (
             Finding.SLOW,
             f"a restore took {phases.total:.1f} s and `rto` promises {show_duration(promise.rto)}, most of it the "
-            f"{slowest} with {getattr(phases, slowest):.1f} s: faster disks, or a parachute",
+            f"{slowest} with {seconds:.1f} s: faster disks, or a parachute",
         )
     ]
 

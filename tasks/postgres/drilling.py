@@ -7,7 +7,7 @@ outlives the sets.
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +16,11 @@ from prefect import task
 from pydantic import TypeAdapter, ValidationError
 
 from recovery.backups import judge_chain
+from recovery.catalog import Service
 from recovery.databases import Database
 from recovery.drills import Drill, Live, Phases, judge_room, measure_lag
 from recovery.errors import RecoveryError, Refused, Unavailable
+from recovery.rds_catalog import Reached
 from recovery.restore_points import RestorePoint, Then, WayBack, judge_proof
 from tasks.postgres.backup import read_backup, verify
 from tasks.postgres.chains import read_chain
@@ -28,6 +30,7 @@ from tasks.postgres.places import Place, place_of, read_then
 from tasks.postgres.programs import give
 from tasks.postgres.proving import go_back
 from tasks.retry import ON_UNAVAILABLE, spoken
+from tasks.settings import read_settings
 
 HISTORY = "drills.jsonl"
 _LIVE = """
@@ -55,8 +58,13 @@ class DrillPlace(Place):
 @task(name="read archiving", task_run_name="read how far the archive of {service} is", persist_result=True)
 def read_live(service: str, database: Database) -> Live:
     """The server's clock and archiver. One that does not answer is told in the value: its sets can be drilled still."""
+    return live_of(database)
+
+
+def live_of(database: Reached, way: Mapping[str, str] | None = None) -> Live:
+    """What a server says of its clock and archiver, or why it does not; `way` leads elsewhere than the conninfo."""
     try:
-        with session(database) as asked:
+        with session(database, way) as asked:
             [(now, archived_at, archived, failing, lsn, segment_size)] = asked.rows(_LIVE)
     except RecoveryError as error:
         return Live(datetime.now(UTC), str(error))
@@ -99,31 +107,32 @@ def drill_set(database: Database, then: Then) -> tuple[WayBack, Phases]:
     Raises Refused when the copy does not come to the point, Unavailable when the disk is full.
     """
     place = DrillPlace(Path(database.backups), then.name, then.service)
-    _own(database, then.service)
+    _own(_home(database, then.service), to_programs=True)
     shutil.rmtree(place.copy, ignore_errors=True)  # of a drill that was killed: the fence says that nobody is at it
     seen, phases = go_back(place, database, then)
     return judge_proof(then, seen, database.uncounted), phases
 
 
-@task(name="read drills", task_run_name="read the drills of {service}", **ON_UNAVAILABLE)
-def read_drills(service: str, database: Database) -> list[Drill]:
+@task(name="read drills", task_run_name="read the drills of {service.name}", **ON_UNAVAILABLE)
+def read_drills(service: Service) -> list[Drill]:
     """The history, in its order; a line that was cut off by a death counts as no drill."""
+    home = _home_of(service)
     try:
-        lines = (_home(database, service) / HISTORY).read_bytes().splitlines()
+        lines = (home / HISTORY).read_bytes().splitlines()
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise Refused(f"{_home(database, service)} cannot be read: {error.strerror}") from None
+        raise Refused(f"{home} cannot be read: {error.strerror}") from None
     return [drill for line in lines if (drill := _read(line))]
 
 
 @task(name="keep drill", task_run_name="keep the drill of {drill.service}", **ON_UNAVAILABLE)
 @spoken
-def keep_drill(database: Database, drill: Drill, history: Sequence[Drill]) -> str:
+def keep_drill(service: Service, drill: Drill, history: Sequence[Drill]) -> str:
     """Add a drill to the history, once. Raises Unavailable when the disk is full."""
     if any(each.at == drill.at for each in history):
         return f"skipped: the drill of {drill.at:%Y-%m-%d %H:%M:%S} is kept"
-    own = _own(database, drill.service)
+    own = _own(_home_of(service), to_programs=service.database is not None)
     line = b"\n" + _line.dump_json(drill) + b"\n"  # the first ends a line that was cut off
     try:
         descriptor = os.open(own / HISTORY, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -141,14 +150,21 @@ def _home(database: Database, service: str) -> Path:
     return Path(database.backups) / "drills" / service
 
 
-def _own(database: Database, service: str) -> Path:
-    """The service's place, made if need be, which the user of the programs may enter."""
-    home = _home(database, service)
+def _home_of(service: Service) -> Path:
+    """Where its history is: beside its sets, or in the archive where somebody else keeps the backups."""
+    if service.database is not None:
+        return _home(service.database, service.name)
+    return read_settings().archive / "drills" / service.name
+
+
+def _own(home: Path, *, to_programs: bool) -> Path:
+    """The service's place, made if need be; with `to_programs` their user may enter it."""
     try:
         for directory in (home.parent, home):
             if not directory.is_dir():
-                directory.mkdir(mode=0o700, exist_ok=True)
-                give(directory)
+                directory.mkdir(mode=0o700, parents=not to_programs, exist_ok=True)
+                if to_programs:
+                    give(directory)
     except OSError as error:
         raise Unavailable(f"{home} cannot be written: {error.strerror}; make room there") from None
     return home

@@ -15,12 +15,14 @@ from recovery.cnpg import Backed, Clustered, CnpgPoint, address_of
 from recovery.cnpg_gates import Register, Restored, cnpg_of, judge_restored, namespace_of
 from recovery.cnpg_plans import CnpgPlan
 from recovery.cnpg_settings import origin_of
+from recovery.drills import Live
 from recovery.errors import Incomplete, RecoveryError, Refused
 from recovery.rds import Frozen
 from recovery.restore_points import Choice, WayBack
 from tasks.archive import keep_value, read_value
 from tasks.postgres.connection import Session, session
 from tasks.postgres.damaged import count_rows
+from tasks.postgres.drilling import live_of
 from tasks.postgres.freezing import ITSELF
 from tasks.postgres.numbers import read_numbers
 from tasks.postgres.points import register_point
@@ -49,6 +51,18 @@ def read_named(service: Service) -> tuple[CnpgPoint, ...]:
     files = sorted(place_of_points(service.name).glob("*.named.json"))
     found = [read_value(path, CnpgPoint) for path in files]
     return tuple(each for each in found if each is not None)
+
+
+@task(name="read proved points", task_run_name="read the proved points of {service.name}", **LOOKING_AGAIN)
+def read_proved(service: Service) -> tuple[CnpgPoint, ...]:
+    """Every point that is kept of a service and was proved on a copy."""
+    return tuple(each for each in read_named.fn(service) if read_proof.fn(each) is not None)
+
+
+@task(name="read Cluster's archiving", task_run_name="read how far the archive of {service.name} is", **LOOKING_AGAIN)
+def read_archiving(service: Service) -> Live:
+    """The clock and the archiver of the Cluster's primary. One that does not answer is told in the value."""
+    return live_of(cnpg_of(service), way_to(service, cnpg_of(service).cluster))
 
 
 @task(name="name point", task_run_name="make the point of {service.name} {version}", **ON_UNAVAILABLE)

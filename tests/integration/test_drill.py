@@ -68,7 +68,7 @@ def failure(*shops: Shop) -> str:
 
 def history(shop: Shop) -> list[Drill]:
     """The lines that were kept."""
-    return read_drills.fn(shop.service.name, shop.database)
+    return read_drills.fn(shop.service)
 
 
 def home(shop: Shop) -> Path:
@@ -87,9 +87,9 @@ def test_a_drill_restores_the_newest_set_and_measures_it(shop: Shop, told: list[
     [done] = history(shop)
     assert (done.finding, done.point, done.made_at) == (Finding.HELD, shop.point().name, shop.then().made_at)
     assert done.phases
-    each = (done.phases.copy, done.phases.replay, done.phases.verify, done.phases.promote)
-    assert min(each) > 0
-    assert sum(each) == pytest.approx(done.phases.total)
+    assert [*done.phases.each] == ["copy", "replay", "verify", "promote"]
+    assert min(done.phases.each.values()) > 0
+    assert sum(done.phases.each.values()) == pytest.approx(done.phases.total)
     assert done.phases.total < took
     assert f"{shop.point().name} was restored in {done.phases.total:.1f} s and is what it was" in said
     assert done.unarchived is not None

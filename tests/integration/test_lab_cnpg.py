@@ -86,7 +86,8 @@ def test_names_are_as_the_operator_wants_them(knowing: Cluster, name: str) -> No
 def test_ripcord_deletes_only_what_it_made_for_a_proof(knowing: Cluster) -> None:
     """RBAC cannot say so, the guard does; and of a Cluster that is there it changes annotations alone."""
     ripcord = knowing.kubeconfig_for("ripcord")
-    for name, labels in (("guarded", {}), ("guarded-proof", {"ripcord.dev/role": "proof"})):
+    roles = [{}, {"ripcord.dev/role": "proof"}, {"ripcord.dev/role": "drill"}]
+    for name, labels in zip(("guarded", "guarded-proof", "guarded-drill"), roles, strict=True):
         knowing.kubectl("-n", "acme", "create", "-f", "-", input=manifest(name, {"instances": 1}, labels=labels))
     kind = "clusters.postgresql.cnpg.io"
 
@@ -98,7 +99,7 @@ def test_ripcord_deletes_only_what_it_made_for_a_proof(knowing: Cluster) -> None
         with pytest.raises(LabError, match=why):
             knowing.kubectl("-n", "acme", *attempt, kubeconfig=ripcord)
     knowing.kubectl("-n", "acme", "annotate", kind, "guarded", "cnpg.io/fencedInstances=[]", kubeconfig=ripcord)
-    knowing.kubectl("-n", "acme", "delete", kind, "guarded-proof", kubeconfig=ripcord)
+    knowing.kubectl("-n", "acme", "delete", kind, "guarded-proof", "guarded-drill", kubeconfig=ripcord)
     knowing.kubectl("-n", "acme", "delete", kind, "guarded")
 
 

@@ -157,7 +157,7 @@ class Death(BaseException):
     """The process ends here: nothing of ours catches it, as nothing catches kill -9."""
 
 
-@pytest.mark.parametrize("step", ["take_named_backup", "name_point", "raise_proof", "prove_recovered", "drop_proof"])
+@pytest.mark.parametrize("step", ["take_named_backup", "name_point", "raise_copy", "prove_recovered", "drop_copy"])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_killed_around_every_step_it_proves_one_point(
     shop: CnpgShop, monkeypatch: pytest.MonkeyPatch, step: str, moment: str

@@ -1,18 +1,18 @@
 """Read and act on databases that CloudNativePG runs, by the objects of its API alone."""
 
 from tasks.kubernetes.cnpg.backups import begin_first_backup, read_backups, take_named_backup
-from tasks.kubernetes.cnpg.clusters import drop_proof, raise_proof, restore_cluster, settle_cluster
+from tasks.kubernetes.cnpg.clusters import drop_copy, raise_copy, restore_cluster, settle_cluster
 from tasks.kubernetes.cnpg.fencing import fence_cluster, lifting_again, wait_until_archiving
 from tasks.kubernetes.cnpg.leading import lead_clients, read_led
 from tasks.kubernetes.cnpg.reading import read_cluster, read_pair
 
 __all__ = [
     "begin_first_backup",
-    "drop_proof",
+    "drop_copy",
     "fence_cluster",
     "lead_clients",
     "lifting_again",
-    "raise_proof",
+    "raise_copy",
     "read_backups",
     "read_cluster",
     "read_led",

@@ -6,7 +6,7 @@ from datetime import timedelta
 from prefect import task
 
 from recovery.catalog import Service
-from recovery.cnpg import RESTORED_TO, ROLE, SERVICE, Clustered, CnpgPoint, Role, cluster_of
+from recovery.cnpg import COPIES, RESTORED_TO, ROLE, SERVICE, Clustered, CnpgPoint, Role, cluster_of
 from recovery.cnpg_gates import cnpg_of, judge_ready, namespace_of
 from recovery.cnpg_plans import CnpgPlan
 from recovery.cnpg_settings import missing, proving, restoring
@@ -23,25 +23,30 @@ from tasks.kubernetes.cnpg.reading import (
 )
 from tasks.retry import spoken
 
+REMOVED = timedelta(minutes=10)
 
-@task(name="raise proof", task_run_name="recover a copy to {point.name}", **LOOKING_AGAIN)
-def raise_proof(service: Service, seen: Clustered, point: CnpgPoint) -> Clustered:
+
+@task(name="raise copy", task_run_name="recover a {role} to {point.name}", **LOOKING_AGAIN)
+def raise_copy(service: Service, seen: Clustered, point: CnpgPoint, role: Role) -> Clustered:
     """Have the operator recover a copy to the point, once, and wait until it is up; older copies are removed first.
 
+    A drill finds nothing to go on with: what one that was killed has left is removed, for it is to be timed whole.
     Raises Refused when its name is taken by another or it cannot come up; Unavailable after `deadline`.
     """
-    place, name = namespace_of(service), _proof_of(point)
-    for each in look_for(place, service.name, Role.PROOF):
-        if each.name != name or each.restored_to != point.name:
+    place, name = namespace_of(service), copy_of(point, role)
+    for each in look_for(place, service.name, role):
+        if role is Role.DRILL or each.name != name or each.restored_to != point.name:
             _delete(place, each)
-    return _made(place, name, service.name, Role.PROOF, point, proving(seen.spec, point), cnpg_of(service).deadline)
+    if role is Role.DRILL:
+        wait_for(lambda: look(place, name) is None or None, REMOVED, lambda: f"{name} of an earlier drill does not go")
+    return _made(place, name, service.name, role, point, proving(seen.spec, point), cnpg_of(service).deadline)
 
 
-@task(name="drop proof", task_run_name="remove the copy of {point.name}", **LOOKING_AGAIN)
+@task(name="drop copy", task_run_name="remove the {role} of {point.name}", **LOOKING_AGAIN)
 @spoken
-def drop_proof(service: Service, point: CnpgPoint) -> str:
+def drop_copy(service: Service, point: CnpgPoint, role: Role) -> str:
     """Remove the copy, with its data. Raises Refused for a Cluster that is no copy of ours."""
-    place, name = namespace_of(service), _proof_of(point)
+    place, name = namespace_of(service), copy_of(point, role)
     seen = look(place, name)
     if seen is None:
         return f"skipped: the copy {name} is gone"
@@ -111,15 +116,16 @@ def _made(
 
 def _delete(namespace: str, seen: Clustered) -> None:
     """Remove a copy of ours, and only the very one that was looked at."""
-    if seen.labels.get(ROLE) != Role.PROOF or seen.restored_to is None:
+    if seen.labels.get(ROLE) not in COPIES or seen.restored_to is None:
         raise Refused(f"{seen.name} is there and no copy of ours: rename or remove it by hand")
     body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": seen.uid}}
     with suppress(Missing):
         request("DELETE", cluster_path(namespace, seen.name), body, "application/json")
 
 
-def _proof_of(point: CnpgPoint) -> str:
-    return cluster_of(point.service, point.version, point.attempt, Role.PROOF)
+def copy_of(point: CnpgPoint, role: Role) -> str:
+    """The name of a point's copy in a role."""
+    return cluster_of(point.service, point.version, point.attempt, role)
 
 
 def _server_name(seen: Clustered) -> str | None:
