@@ -2,7 +2,7 @@
 
 1. Read what each server says of its clock and its archive, and which sets were proved.  2. Choose the set that a
 restore would take, or say that there is none; check its files and its WAL.  3. Restore a copy to its point apart from
-everything, compare it, ask, promote, time each phase, throw it away; where CloudNativePG has the database, its operator
+everything, compare it, ask, promote, time each phase, throw it away; where CloudNativePG or AWS runs the database, that
 recovers the copy.  4. Hold what was measured against what the
 catalogue promises.  5. Keep it in the service's history, show it, tell people once per failing state; the run fails if
 one drill did.
@@ -30,6 +30,7 @@ from recovery.drills import (
 )
 from recovery.errors import RecoveryError, Refused, Unavailable
 from recovery.gates import database_of
+from recovery.rds_gates import choose_drilled_time, rds_of
 from recovery.rds_plans import needed
 from tasks.artifacts import show
 from tasks.clock import read_clock
@@ -38,6 +39,9 @@ from tasks.kubernetes.cnpg import drop_copy, raise_copy, read_cluster
 from tasks.notify import notify
 from tasks.postgres.drilling import check_set, drill_set, keep_drill, read_drills, read_live, read_sets
 from tasks.postgres.named_points import prove_recovered, read_archiving, read_proved
+from tasks.postgres.timed_notes import read_timed
+from tasks.postgres.timed_restores import prove_copy
+from tasks.rds import drop_drill, raise_drill, read_managed, read_restorable
 from tasks.settings import read_catalogue, read_service
 
 
@@ -66,9 +70,9 @@ def drill(service: str = "all") -> str:
         service: Service, as the catalogue names it; `all` are those with a database.
     """
     named = read_catalogue().services if service == "all" else (read_service(service),)
-    entries = [entry for entry in named if entry.database or entry.cnpg or service != "all"]
+    entries = [entry for entry in named if service != "all" or entry.drilled]
 
-    drills = [attempt_cnpg(entry) if entry.cnpg else attempt(entry) for entry in entries]
+    drills = [attempt(entry) for entry in entries]
 
     for entry, done in zip(entries, drills, strict=True):
         report(entry, done)
@@ -77,6 +81,13 @@ def drill(service: str = "all") -> str:
 
 def attempt(entry: Service) -> Drill:
     """The drill of one service; that it could not come to its end is its answer."""
+    if entry.cnpg:
+        return attempt_cnpg(entry)
+    return attempt_rds(entry) if entry.rds else attempt_set(entry)
+
+
+def attempt_set(entry: Service) -> Drill:
+    """The drill of a set of ours."""
     database = database_of(entry)
     live, then = read_live(entry.name, database), None
     try:
@@ -109,9 +120,30 @@ def attempt_cnpg(entry: Service) -> Drill:
     return judge_drill(then, way, phases, promise_of(cnpg), live)
 
 
+def attempt_rds(entry: Service) -> Drill:
+    """The same of a database that AWS runs: RDS restores a copy, which is removed whatever it is found to be."""
+    rds = rds_of(entry)
+    live, point = read_restorable(rds), None
+    try:
+        point = choose_drilled_time(entry.name, read_timed(entry.name), read_managed(rds))
+        with one_at_a_time(f"{entry.name}, drill"):
+            begun = read_clock()
+            copy = raise_drill(rds, point)
+            up = read_clock()
+            way = prove_copy(rds, point, copy)
+            phases = Phases((up - begun).total_seconds(), None, (read_clock() - up).total_seconds(), None)
+            drop_drill(rds, point)
+    except (Refused, Unavailable) as error:
+        if point is not None:
+            with suppress(RecoveryError):
+                drop_drill(rds, point)  # it is paid for while it lasts
+        return failed_drill(entry.name, error, live, point)
+    return judge_drill(point, way, phases, promise_of(rds), live)
+
+
 def report(entry: Service, done: Drill) -> None:
     """Keep it, show it, and tell people what they do not know yet."""
-    promise = promise_of(entry.cnpg or database_of(entry))
+    promise = promise_of(entry.cnpg or entry.rds or database_of(entry))
     history = read_drills(entry)
     keep_drill(entry, done, history)
     show(f"drill-{entry.name}", show_drill(done, history, promise), done.said)

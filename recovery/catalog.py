@@ -139,6 +139,11 @@ class Service(_Entry):
         return "restore_database" if self.rds is None else "restore_rds"
 
     @property
+    def drilled(self) -> bool:
+        """Whether the weekly drill goes its way back."""
+        return self.database is not None or self.cnpg is not None or (self.rds is not None and self.rds.drill)
+
+    @property
     def workload(self) -> str:
         """Name of the Deployment."""
         return self.deployment or self.name

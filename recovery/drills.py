@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Protocol
 
 from recovery.backups import MARGIN, parse_lsn
 from recovery.cnpg_catalog import Cnpg
 from recovery.databases import Database
 from recovery.durations import show_duration
 from recovery.errors import Refused, Unavailable
+from recovery.rds_catalog import Rds
 from recovery.restore_points import Then, WayBack, show_age
 
 SHOWN = 12  # drills in the artifact; a quarter of a year, once a week
@@ -60,6 +62,22 @@ class Phases:
         return sum(self.each.values())
 
 
+class Pointed(Protocol):
+    """What a drill goes back to."""
+
+    @property
+    def service(self) -> str:
+        """Whose it is."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def made_at(self) -> datetime:
+        """When it was made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Live:
     """What the server in use says: its clock and how far its archive is behind, or why it does not."""
@@ -100,7 +118,7 @@ class News:
     text: str
 
 
-def promise_of(database: Database | Cnpg) -> Promise:
+def promise_of(database: Database | Rds | Cnpg) -> Promise:
     """What the catalogue promises of a database."""
     return Promise(database.rto, database.rpo)
 
@@ -132,7 +150,7 @@ def measure_lag(lsn: str, archived: str, segment_size: int) -> int | None:
     return max(0, parse_lsn(lsn) - (number + 1) * segment_size)
 
 
-def judge_drill(then: Then, way: WayBack, phases: Phases, promise: Promise, live: Live) -> Drill:
+def judge_drill(then: Pointed, way: WayBack, phases: Phases, promise: Promise, live: Live) -> Drill:
     """Answer how the drill of a set ended: what is broken outranks what is slow, that what is old, and so on."""
     found = [
         *_broken(way),
@@ -147,7 +165,7 @@ def judge_drill(then: Then, way: WayBack, phases: Phases, promise: Promise, live
     )
 
 
-def failed_drill(service: str, error: Refused | Unavailable, live: Live, then: Then | None = None) -> Drill:
+def failed_drill(service: str, error: Refused | Unavailable, live: Live, then: Pointed | None = None) -> Drill:
     """The line of a drill that did not come to its end. One that could not look never reads as one that held."""
     refused = Finding.BROKEN if then else Finding.NO_SET
     finding = Finding.BLIND if isinstance(error, Unavailable) else refused
@@ -202,7 +220,7 @@ def _slow(phases: Phases, promise: Promise) -> list[tuple[Finding, str]]:
     ]
 
 
-def _old(then: Then, promise: Promise, now: datetime) -> list[tuple[Finding, str]]:
+def _old(then: Pointed, promise: Promise, now: datetime) -> list[tuple[Finding, str]]:
     age = now - then.made_at
     if promise.rpo is None or age <= promise.rpo:
         return []
@@ -223,6 +241,6 @@ def _behind(live: Live) -> list[tuple[Finding, str]]:
     return []
 
 
-def _held(then: Then, phases: Phases, live: Live) -> str:
+def _held(then: Pointed, phases: Phases, live: Live) -> str:
     age = f"the point is {show_age(live.now - then.made_at)} old"
     return f"{then.name} was restored in {phases.total:.1f} s and is what it was; {age}"

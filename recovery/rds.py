@@ -8,6 +8,7 @@ from recovery.identifiers import ending, fitting
 from recovery.restore_points import State
 
 RESTORED_TO = "ripcord:restored-to"  # tag of what we restored; a rename does not take it away
+ROLE, DRILLED = "ripcord:role", "drill"  # tag of a copy that is thrown away; the policy lets nothing else be deleted
 LONGEST = 63  # characters of an identifier
 AVAILABLE = "available"
 # From these it does not come back by waiting.
@@ -64,6 +65,11 @@ class TimedPoint:
     before: State
     after: State
 
+    @property
+    def made_at(self) -> datetime:
+        """When it was made: it is a moment."""
+        return self.at
+
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
@@ -91,6 +97,11 @@ def names_of(final: str, version: str, attempt: int) -> Names:
 def member_of(cluster: str, number: int) -> str:
     """The identifier of an instance of a restored cluster."""
     return fitting(f"{cluster}-{number}", LONGEST)
+
+
+def drill_of(final: str, version: str, attempt: int) -> str:
+    """The identifier of the copy that a drill restores."""
+    return fitting(f"{final}-drill-{ending(version, attempt)}", LONGEST)
 
 
 def snapshot_of(final: str, version: str, attempt: int) -> str:

@@ -58,6 +58,13 @@ class Rds(BaseModel):
         "person", description="Whether a person must approve in the Prefect UI before anything is lost."
     )
     allow_unproved: bool = Field(False, description="Deploy even where the way back is not proved; it is said aloud.")
+    drill: bool = Field(
+        False, description="Have the weekly drill restore a copy, too: another instance, paid for while it lasts."
+    )
+    rto: Duration | None = Field(
+        None, description="Longest time until a restored copy takes writes; a slower drill fails."
+    )
+    rpo: Duration | None = Field(None, description="Greatest age of the newest point; a drill of an older one fails.")
     smoke: tuple[Smoke, ...] = Field((), description="What the restored database is asked before clients reach it.")
     uncounted: tuple[str, ...] = Field(
         (), description="Tables, schema.name, whose rows are not compared: queues, sessions, what never stands still."

@@ -96,6 +96,14 @@ def choose_time(
     return TimedChoice(name, attempt, f"{kept.name} is of {kept.at:%Y-%m-%d %H:%M:%S}, and a point stands for {limit}")
 
 
+def choose_drilled_time(service: str, points: Sequence[TimedPoint], seen: Managed | None) -> TimedPoint:
+    """The newest point of this very database. Raises Refused when there is none."""
+    ours = [each for each in points if seen is not None and each.resource == seen.resource]
+    if not ours:
+        raise Refused(f"{service} has no point to which RDS could restore: run `ripcord gate {service} VERSION`")
+    return max(ours, key=lambda each: each.at)
+
+
 def newest_of(version: str, points: Sequence[P]) -> P | None:
     """The newest point that is kept of a release."""
     return max((each for each in points if each.version == version), key=lambda each: each.at, default=None)

@@ -7,7 +7,7 @@ told each. Pure: names and values, no client.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from recovery.rds import RESTORED_TO, Managed, Value
+from recovery.rds import DRILLED, RESTORED_TO, ROLE, Managed, Value
 
 Parameters = dict[str, Value]
 
@@ -42,6 +42,13 @@ def restoring(table: Table, damaged: Managed, point: str) -> tuple[Parameters, d
         if how.restore and _is_sent(name, damaged.settings)
     }
     return found, tags_to_carry(damaged) | {RESTORED_TO: point}
+
+
+def drilling(table: Table, source: Managed, point: str) -> tuple[Parameters, dict[str, str]]:
+    """The same for a copy that is thrown away: in one zone, and deletable."""
+    found, tags = restoring(table, source, point)
+    plain: Parameters = {name: False for name in ("MultiAZ", "DeletionProtection") if name in found}
+    return found | plain, tags | {ROLE: DRILLED}
 
 
 def creating(table: Table, member: Managed) -> Parameters:

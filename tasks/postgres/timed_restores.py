@@ -45,11 +45,9 @@ def prove_restored(rds: Rds, point: TimedPoint, restored: Managed) -> WayBack:
     """
     way = way_to(rds, restored)
     with session(rds, way) as asked:
-        marks = read_marks(asked, point.name)
-        if RESTORED in marks:
+        if RESTORED in read_marks(asked, point.name):
             return WayBack(True, f"skipped: {restored.identifier} was proved before", point.name)
-        state = read_state(asked)
-    proof = judge_restored(point, state, marks, ask_smoke(rds, way), rds)
+    proof = prove_copy.fn(rds, point, restored)
     if not proof.proved:
         raise Refused(f"{proof.reason}: nobody is led to {restored.identifier}, look at it")
     with session(rds, way) as asked:
@@ -59,6 +57,15 @@ def prove_restored(rds: Rds, point: TimedPoint, restored: Managed) -> WayBack:
             point.service, point.version, point.attempt, point.name, RESTORED,
         )  # fmt: skip
     return proof
+
+
+@task(name="prove copy", **LOOKING_AGAIN)
+def prove_copy(rds: Rds, point: TimedPoint, restored: Managed) -> WayBack:
+    """Answer whether a restored database is what was at the point, and ask it; it is left as it is."""
+    way = way_to(rds, restored)
+    with session(rds, way) as asked:
+        marks, state = read_marks(asked, point.name), read_state(asked)
+    return judge_restored(point, state, marks, ask_smoke(rds, way), rds)
 
 
 @task(name="close damaged", **LOOKING_AGAIN)

@@ -1,5 +1,6 @@
 """Read and act on databases that AWS runs: RDS instances and Aurora clusters."""
 
+from tasks.rds.drilling import drop_drill, raise_drill, read_restorable
 from tasks.rds.reading import read_managed, read_three
 from tasks.rds.renaming import exchange_names
 from tasks.rds.restoring import restore_beside
@@ -7,8 +8,11 @@ from tasks.rds.settling import settle_beside
 from tasks.rds.snapshots import take_snapshot, wait_until_reached
 
 __all__ = [
+    "drop_drill",
     "exchange_names",
+    "raise_drill",
     "read_managed",
+    "read_restorable",
     "read_three",
     "restore_beside",
     "settle_beside",
