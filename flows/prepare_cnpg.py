@@ -6,23 +6,18 @@ WAL is archived.  4. Have a copy recovered to the point, compare it, ask it, rem
 commit.
 """
 
-from contextlib import suppress
-
 from prefect import flow
 
+from flows.answering import say_yes_or_no
 from recovery.catalog import Service
 from recovery.cnpg import Role, cluster_of
 from recovery.cnpg_gates import choose_named, cnpg_of, judge_cluster, say_proved
 from recovery.cnpg_wording import show_cnpg_gate
-from recovery.errors import RecoveryError, Refused, Unavailable
-from recovery.gates import STATUS_CONTEXT, judge_unproved, show_way, state_of
 from recovery.restore_points import WayBack
 from recovery.versions import parse_version
 from tasks.artifacts import show
 from tasks.clock import read_clock
 from tasks.fence import one_at_a_time
-from tasks.git import read_taken_back
-from tasks.github import write_status
 from tasks.kubernetes.cnpg import drop_copy, raise_copy, read_backups, read_cluster, take_named_backup
 from tasks.postgres.named_points import (
     keep_proof,
@@ -50,10 +45,7 @@ def prepare_cnpg(service: str, version: str, rehearse: bool = True) -> WayBack:
     with one_at_a_time(f"{service}, way back"):
         if rehearse:
             return prove(entry, tag, rehearse=True)
-        way = answer(entry, tag)
-        write_status(entry, tag, state_of(way), way.reason, STATUS_CONTEXT)
-        show(f"gate-{service}-{tag}", show_way(service, tag, way), way.reason)
-        return way
+        return say_yes_or_no(entry, tag, cnpg_of(entry), lambda: prove(entry, tag, rehearse=False))
 
 
 def prove(entry: Service, version: str, *, rehearse: bool) -> WayBack:
@@ -80,23 +72,3 @@ def prove(entry: Service, version: str, *, rehearse: bool) -> WayBack:
     compared = prove_recovered(entry, point, copy.name)
     drop_copy(entry, point, Role.PROOF)
     return keep_proof(point, say_proved(point, copy.name, compared, (read_clock() - begun).total_seconds()))
-
-
-def answer(entry: Service, version: str) -> WayBack:
-    """Prove it; a refusal stands on the tag's commit before it is raised, unless the catalogue allows it unproved."""
-    try:
-        return prove(entry, version, rehearse=False)
-    except (Refused, Unavailable) as error:
-        allowed = judge_unproved(cnpg_of(entry), error, taken_back(entry, version))
-        if allowed is None:
-            with suppress(RecoveryError):  # a Git host that does not answer must not hide why
-                write_status(entry, version, state_of(error), str(error), STATUS_CONTEXT)
-            raise
-        return allowed
-
-
-def taken_back(entry: Service, version: str) -> str | None:
-    """The release that this one takes back; None, too, where the Git host does not answer."""
-    with suppress(RecoveryError):
-        return read_taken_back(entry, version)
-    return None

@@ -5,21 +5,16 @@ or a new one, or refuse.  3. Commit before a whole second and after it, count th
 catalogue says so.  4. Wait until RDS can restore to that second.  5. Say yes or no on the tag's commit.
 """
 
-from contextlib import suppress
-
 from prefect import flow
 
+from flows.answering import say_yes_or_no
 from recovery.catalog import Service
-from recovery.errors import RecoveryError, Refused, Unavailable
-from recovery.gates import STATUS_CONTEXT, judge_unproved, show_way, state_of
 from recovery.rds_gates import choose_time, judge_gate, newest_of, rds_of, say_reached
 from recovery.rds_wording import show_rds_gate
 from recovery.restore_points import WayBack
 from recovery.versions import parse_version
 from tasks.artifacts import show
 from tasks.fence import one_at_a_time
-from tasks.git import read_taken_back
-from tasks.github import write_status
 from tasks.postgres.timed_notes import read_timed
 from tasks.postgres.timed_points import mark_point, read_attempts, say_point
 from tasks.rds import read_managed, take_snapshot, wait_until_reached
@@ -40,10 +35,7 @@ def prepare_rds(service: str, version: str, rehearse: bool = True) -> WayBack:
     with one_at_a_time(f"{service}, way back"):
         if rehearse:
             return prove(entry, tag, rehearse=True)
-        way = answer(entry, tag)
-        write_status(entry, tag, state_of(way), way.reason, STATUS_CONTEXT)
-        show(f"gate-{service}-{tag}", show_way(service, tag, way), way.reason)
-        return way
+        return say_yes_or_no(entry, tag, rds_of(entry), lambda: prove(entry, tag, rehearse=False))
 
 
 def prove(entry: Service, version: str, *, rehearse: bool) -> WayBack:
@@ -65,23 +57,3 @@ def prove(entry: Service, version: str, *, rehearse: bool) -> WayBack:
 
     reached = wait_until_reached(rds, point)
     return say_reached(reached, point, snapshot)
-
-
-def answer(entry: Service, version: str) -> WayBack:
-    """Prove it; a refusal stands on the tag's commit before it is raised, unless the catalogue allows it unproved."""
-    try:
-        return prove(entry, version, rehearse=False)
-    except (Refused, Unavailable) as error:
-        allowed = judge_unproved(rds_of(entry), error, taken_back(entry, version))
-        if allowed is None:
-            with suppress(RecoveryError):  # a Git host that does not answer must not hide why
-                write_status(entry, version, state_of(error), str(error), STATUS_CONTEXT)
-            raise
-        return allowed
-
-
-def taken_back(entry: Service, version: str) -> str | None:
-    """The release that this one takes back; None, too, where the Git host does not answer."""
-    with suppress(RecoveryError):
-        return read_taken_back(entry, version)
-    return None

@@ -7,21 +7,17 @@ set.  4. Restore a copy to the point beside the server, compare, ask, promote, t
 parachute has stopped at the point.  5. Say yes or no on the tag's commit; remove the sets that may go.
 """
 
-from contextlib import suppress
-
 from prefect import flow
 
+from flows.answering import say_yes_or_no
 from recovery.backups import judge_backup, judge_chain, judge_server
 from recovery.catalog import Service
-from recovery.errors import RecoveryError, Refused, Unavailable
-from recovery.gates import STATUS_CONTEXT, database_of, judge_unproved, show_gate, show_way, state_of
+from recovery.gates import database_of, show_gate
 from recovery.restore_points import WayBack, choose_point
 from recovery.sides import judge_beside
 from recovery.versions import parse_version
 from tasks.artifacts import show
 from tasks.fence import one_at_a_time
-from tasks.git import read_taken_back
-from tasks.github import write_status
 from tasks.postgres import (
     arm_parachute,
     check_parachute,
@@ -57,9 +53,7 @@ def prepare_release(service: str, version: str, rehearse: bool = True) -> WayBac
     with one_at_a_time(f"{service}, way back"):
         if rehearse:
             return prove(entry, tag, rehearse=True)
-        way = answer(entry, tag)
-        write_status(entry, tag, state_of(way), way.reason, STATUS_CONTEXT)
-        show(f"gate-{service}-{tag}", show_way(service, tag, way), way.reason)
+        way = say_yes_or_no(entry, tag, database_of(entry), lambda: prove(entry, tag, rehearse=False))
         expire_sets(service, database_of(entry))
         return way
 
@@ -92,23 +86,3 @@ def prove(entry: Service, version: str, *, rehearse: bool) -> WayBack:
     way = prove_way_back(database, point)
     check_parachute(database, point)
     return way
-
-
-def answer(entry: Service, version: str) -> WayBack:
-    """Prove it; a refusal stands on the tag's commit before it is raised, unless the catalogue allows it unproved."""
-    try:
-        return prove(entry, version, rehearse=False)
-    except (Refused, Unavailable) as error:
-        allowed = judge_unproved(database_of(entry), error, taken_back(entry, version))
-        if allowed is None:
-            with suppress(RecoveryError):  # a Git host that does not answer must not hide why
-                write_status(entry, version, state_of(error), str(error), STATUS_CONTEXT)
-            raise
-        return allowed
-
-
-def taken_back(entry: Service, version: str) -> str | None:
-    """The release that this one takes back; None, too, where the Git host does not answer."""
-    with suppress(RecoveryError):
-        return read_taken_back(entry, version)
-    return None

@@ -16,6 +16,7 @@ import pytest
 from prefect import Task
 from prefect.logging import disable_run_logger
 
+import flows.answering
 import flows.prepare_cnpg
 import flows.restore_cnpg
 from infra.lab.cnpg import Operator
@@ -214,7 +215,8 @@ def new_cnpg_shop(
         monkeypatch.setattr(Task, "__call__", lambda self, *given, **named: self.fn(*given, **named))
         for part in ("show", "notify"):
             monkeypatch.setattr(flows.restore_cnpg, part, lambda *said: "said")
-        monkeypatch.setattr(flows.prepare_cnpg, "show", lambda *said: None)
+        for module in (flows.prepare_cnpg, flows.answering):
+            monkeypatch.setattr(module, "show", lambda *said: None)
     try:
         with nullcontext() if by_prefect else disable_run_logger():
             yield shop

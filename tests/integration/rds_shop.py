@@ -15,6 +15,7 @@ import pytest
 from prefect import Task
 from prefect.logging import disable_run_logger
 
+import flows.answering
 import flows.prepare_rds
 import flows.restore_rds
 from infra.lab.postgres import Postgres
@@ -169,7 +170,8 @@ def new_rds_shop(
         monkeypatch.setattr(Task, "__call__", lambda self, *given, **named: self.fn(*given, **named))
         for part in ("show", "notify"):
             monkeypatch.setattr(flows.restore_rds, part, lambda *said: "said")
-        monkeypatch.setattr(flows.prepare_rds, "show", lambda *said: None)
+        for module in (flows.prepare_rds, flows.answering):
+            monkeypatch.setattr(module, "show", lambda *said: None)
     monkeypatch.setattr(api, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(timed_restores, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(

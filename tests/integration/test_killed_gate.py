@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import flows.answering
 import flows.prepare_release
 from tests.integration.killed_database import Case, Stage, stage
 
@@ -83,9 +84,10 @@ def survive(case: Case, effects: list[str], number: int) -> None:
 
 def test_every_step_of_the_flow_is_killed(effects: list[str]) -> None:
     """Each task that the gate's flow imports is one of the effects, so that none is left out unnoticed."""
-    tree = ast.parse(Path(str(flows.prepare_release.__file__)).read_text())
+    trees = [ast.parse(Path(str(each.__file__)).read_text()) for each in (flows.prepare_release, flows.answering)]
     imported = [
         getattr(__import__(str(node.module), fromlist=[alias.name]), alias.name)
+        for tree in trees
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("tasks.")
         for alias in node.names

@@ -13,6 +13,7 @@ import pytest
 from prefect import Task
 from prefect.logging import disable_run_logger
 
+import flows.answering
 import flows.prepare_release
 from infra.lab.postgres import Postgres
 from infra.lab.postgres_home import give
@@ -114,7 +115,8 @@ def new_shop(server: Postgres, name: str, monkeypatch: pytest.MonkeyPatch) -> It
     give(backups, server.runs_as)
     set_environment(server, name, monkeypatch)
     monkeypatch.setattr(Task, "__call__", lambda self, *given, **named: self.fn(*given, **named))
-    monkeypatch.setattr(flows.prepare_release, "show", lambda *said: None)
+    for module in (flows.prepare_release, flows.answering):
+        monkeypatch.setattr(module, "show", lambda *said: None)
     database = Database(url_variable=URL, backups=str(backups), archive=str(server.archive), smoke=(SMOKE,))
     shop = Shop(server, database, Service(name=name, namespace="acme", repository="acme/shop", database=database))
     shop.sql("CREATE TABLE orders (id serial PRIMARY KEY, amount int NOT NULL)")
