@@ -1,10 +1,29 @@
-"""How the tests are shared out: the world of the acceptance tests belongs to one process, all else goes by file."""
+"""Where the tests work and how they are shared out: the acceptance tests' world to one process, the rest by file."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+from tests.memory import move_in, move_out
+
+ROOM = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Move into memory before any temporary file is made; the processes of `-n 2` follow by their environment."""
+    room = move_in()
+    if room:
+        config.stash[ROOM] = room
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Leave nothing in memory, but what shows why a test failed: that is there until the next run."""
+    if ROOM in session.config.stash and exitstatus == pytest.ExitCode.OK:
+        move_out(session.config.stash[ROOM])
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -32,7 +32,6 @@ TORTURE = int(os.environ.get("RIPCORD_HISTORIES", "10000"))
 SEED = os.environ.get("RIPCORD_SEED")  # one of the slices in which it may be done; unset: the whole
 AGAIN = os.environ.get("RIPCORD_HISTORY")  # the number that a failure told: these two histories and no other
 AGAIN_BY = f"again: RIPCORD_HISTORY={{}} .venv/bin/python -m pytest {__file__} -k test_every_history_ends_right"
-MEMORY = Path("/dev/shm")  # noqa: S108  (a directory of a name nobody can foresee is made in it)
 MAYBE = Verdict.TREE_OR_HOTFIX
 QUIETLY = settings(
     derandomize=True,
@@ -67,9 +66,9 @@ class Bench:
 
 @pytest.fixture(name="bench", scope="module")
 def _bench() -> Iterator[Bench]:
-    """One directory for all cases, in memory where there is such; each case removes its own repository."""
+    """One directory for all cases; each case removes its own repository."""
     with (
-        tempfile.TemporaryDirectory(prefix="ripcord-histories-", dir=MEMORY if MEMORY.is_dir() else None) as directory,
+        tempfile.TemporaryDirectory(prefix="ripcord-histories-") as directory,
         pytest.MonkeyPatch.context() as patch,
     ):
         bench = Bench(Path(directory))
