@@ -10,8 +10,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-MEMORY = Path("/dev/shm")  # noqa: S108  (a directory of a name nobody can foresee is made in it)
-PREFIX = "ripcord-tests-"
+MEMORY = Path("/dev/shm")  # noqa: S108  (a directory is made in it that was not there before, or none is used)
+PREFIX = "ripcord-"  # short: the path of a socket may have 107 bytes
 GIGABYTE = 1024**3
 NEEDED = 6 * GIGABYTE
 """Twice what a run of all took at its highest."""
@@ -22,7 +22,11 @@ def move_in() -> Path | None:
     if "TMPDIR" in os.environ or not _has_room():
         return None
     _clear()
-    room = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=MEMORY))
+    room = MEMORY / f"{PREFIX}{os.getpid()}"
+    try:
+        room.mkdir()
+    except FileExistsError:
+        return None
     room.chmod(0o1777)  # as /tmp: root's servers run as somebody else
     os.environ["TMPDIR"] = tempfile.tempdir = str(room)
     return room
@@ -50,6 +54,7 @@ def _available() -> int:
 def _clear() -> None:
     """Remove what runs that were killed have left."""
     for left in MEMORY.glob(f"{PREFIX}*"):
-        owner = left.name.removeprefix(PREFIX).partition("-")[0]
-        if left.stat().st_uid == os.geteuid() and not Path("/proc", owner).exists():
+        owner = left.name.removeprefix(PREFIX)
+        ours = owner.isdigit() and left.lstat().st_uid == os.geteuid()
+        if ours and (owner == str(os.getpid()) or not Path("/proc", owner).exists()):
             move_out(left)

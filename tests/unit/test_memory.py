@@ -56,7 +56,7 @@ def test_what_a_killed_run_left_is_removed_and_no_other(shm: Path, monkeypatch: 
     """A run that goes on beside this one keeps its files."""
     monkeypatch.setenv("TMPDIR", "to be put back")
     del os.environ["TMPDIR"]
-    dead, living, other = (shm / name for name in ("ripcord-tests-4194305-x", f"ripcord-tests-{os.getpid()}-x", "y"))
+    dead, living, other = (shm / name for name in ("ripcord-4194305", f"ripcord-{os.getppid()}", "ripcord-of-mine"))
     for each in (dead, living, other):
         each.mkdir()
         (each / "file").touch()
@@ -64,3 +64,13 @@ def test_what_a_killed_run_left_is_removed_and_no_other(shm: Path, monkeypatch: 
     room = memory.move_in()
 
     assert sorted(shm.iterdir()) == sorted([living, other, room or shm])
+
+
+def test_what_cannot_be_removed_is_not_used(shm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is taken, as by somebody else's directory or link: the usual place serves."""
+    monkeypatch.setattr(memory, "move_out", lambda room: None)
+    taken = shm / f"ripcord-{os.getpid()}"
+    taken.symlink_to(shm)
+
+    assert memory.move_in() is None
+    assert taken.is_symlink()
