@@ -43,9 +43,10 @@ class Role(StrEnum):
     RESTORED = "restored"
     PROOF = "proof"
     DRILL = "drill"
+    BASE = "then"  # what a salvage compares with
 
 
-COPIES = (Role.PROOF, Role.DRILL)  # which are thrown away
+COPIES = (Role.PROOF, Role.DRILL, Role.BASE)  # which are thrown away
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,15 +50,17 @@ def report_cnpg(plan: CnpgPlan, frozen: Frozen | None, said: tuple[str, ...], va
         f"**Rows that are not in the restored database**\n\n{losses_table(plan.losses)}\n**Next**\n\n"
         f"1. name `{plan.restored}` in the catalogue's `cluster`, and lead `{variable}` there\n"
         f"2. put `{plan.restored}` where your manifests are; lead ScheduledBackups, Poolers and alerts there\n"
-        f"3. to read the damaged one: `kubectl -n {plan.namespace} annotate cluster {plan.damaged} "
-        f"cnpg.io/fencedInstances-`; its own Services then answer, and take writes\n"
+        f"3. `ripcord salvage {plan.service} {plain(plan.version)}`: what was written since, row by row\n"
         f"4. when nothing more is to be read: copy {own}what else the restored one uses of it, then remove it by hand\n"
     )
 
 
 def cnpg_told(plan: CnpgPlan) -> str:
     """What the stakeholders are told below the headline."""
-    return f"{plan.cause}. What was written since is kept in the Cluster {plan.damaged}, fenced."
+    return (
+        f"{plan.cause}. What was written since is kept in the Cluster {plan.damaged}, fenced. What next: salvage, "
+        f"'ripcord salvage {plan.service} {plan.version}'."
+    )
 
 
 def _body(plan: CnpgPlan) -> str:

@@ -104,6 +104,11 @@ def drill_of(final: str, version: str, attempt: int) -> str:
     return fitting(f"{final}-drill-{ending(version, attempt)}", LONGEST)
 
 
+def base_of(final: str, version: str, attempt: int) -> str:
+    """The identifier of the copy that a salvage compares with."""
+    return fitting(f"{final}-then-{ending(version, attempt)}", LONGEST)
+
+
 def snapshot_of(final: str, version: str, attempt: int) -> str:
     """The identifier of the manual snapshot that the gate takes."""
     return fitting(f"{final}-before-{ending(version, attempt)}", LONGEST)

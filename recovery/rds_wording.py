@@ -52,7 +52,7 @@ def report_rds(plan: RdsPlan, frozen: Frozen | None, said: tuple[str, ...]) -> s
         f"# {plain(rds_headline(plan))}\n\n{plain(plan.cause)}.\n\nClients are served by `{names.final}`, restored. "
         f"What was written since is kept in `{names.damaged}`{end}.\n\n{lines}\n"
         f"**Rows that are not in the restored database**\n\n{losses_table(plan.losses)}\n**Next**\n\n"
-        f"1. to read the damaged one: `ALTER DATABASE NAME ALLOW_CONNECTIONS true` there; it stays read-only\n"
+        f"1. `ripcord salvage {plan.service} {plain(plan.version)}`: what was written since, row by row\n"
         f"2. new replicas of `{names.final}`, if it had any; the tools that know it by its resource id are told\n"
         f"3. when nothing more is to be read: remove `{names.damaged}` by hand, its deletion protection first\n"
     )
@@ -60,7 +60,10 @@ def report_rds(plan: RdsPlan, frozen: Frozen | None, said: tuple[str, ...]) -> s
 
 def rds_told(plan: RdsPlan) -> str:
     """What the stakeholders are told below the headline."""
-    return f"{plan.cause}. What was written since is kept in {plan.names.damaged}, closed."
+    return (
+        f"{plan.cause}. What was written since is kept in {plan.names.damaged}, closed. What next: salvage, "
+        f"'ripcord salvage {plan.service} {plan.version}'."
+    )
 
 
 def _body(plan: RdsPlan) -> str:

@@ -6,10 +6,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from recovery.catalog import Service
+from recovery.cnpg_catalog import Cnpg
 from recovery.databases import Database
 from recovery.errors import Refused
+from recovery.rds_catalog import Rds
 from recovery.restore_points import RestorePoint
 from recovery.salvage_tables import Comparison, Kind
+from recovery.sides import restore_of
 
 
 class Choice(StrEnum):
@@ -66,6 +69,17 @@ class Export:
     def rows(self) -> int:
         """All rows that were written."""
         return sum(sum(found.counts.values()) for found in self.tables)
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """A damaged database and the one restored beside it: how each is reached, and where the export of the rest lies."""
+
+    database: Database | Rds | Cnpg
+    point: str  # at which they parted
+    directory: str  # of the export
+    restored: Mapping[str, str]  # host and port
+    damaged: Mapping[str, str] | None = None  # host and port; None: where the conninfo leads
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +141,19 @@ def restored_database(service: Service) -> Database:
     return service.database
 
 
+def judge_salvageable(service: Service) -> None:
+    """Raises Refused when nothing can have been restored beside the service's database."""
+    if service.rds is None and service.cnpg is None:
+        restored_database(service)
+
+
+def parted_beside(database: Database, point: str) -> Parted:
+    """The damaged and the restored server of a database whose sets are ours."""
+    restore = restore_of(database)
+    directory = f"{restore.sides}/{point}/salvage"
+    return Parted(database, point, directory, {"host": restore.host, "port": str(restore.port)})
+
+
 def judge_servers(damaged: Standing, restored: Standing, *, apply: bool) -> str:
     """What must be said of the two servers. Raises Refused when they are not a damaged one and its restored one."""
     if (damaged.started, damaged.database) == (restored.started, restored.database):
@@ -144,8 +171,7 @@ def judge_servers(damaged: Standing, restored: Standing, *, apply: bool) -> str:
             f"the restored server is on timeline {restored.timeline} and the damaged one on {damaged.timeline}, a "
             "restored one is always ahead: the two may be mixed up, look at `url_variable` and `restore`"
         )
-    if "SQL_ASCII" in (damaged.encoding, restored.encoding):
-        raise Refused("the database has the encoding SQL_ASCII, its text cannot be read as text: compare by hand")
+    judge_encoding(damaged.encoding, restored.encoding)
     if apply and restored.in_recovery:
         raise Refused("the restored server takes no writes yet: restore the database first, then run salvage again")
     if damaged.read_only or damaged.in_recovery:
@@ -156,6 +182,12 @@ def judge_servers(damaged: Standing, restored: Standing, *, apply: bool) -> str:
             "default_transaction_read_only = on"
         )
     return "the damaged database STILL TAKES WRITES: what is written from now on is not in the export"
+
+
+def judge_encoding(*encodings: str) -> None:
+    """Raises Refused when text of a database cannot be read as text."""
+    if "SQL_ASCII" in encodings:
+        raise Refused("the database has the encoding SQL_ASCII, its text cannot be read as text: compare by hand")
 
 
 def steps(tables: Sequence[Found], choice: Choice, left_out: Sequence[str]) -> tuple[tuple[Found, Kind], ...]:

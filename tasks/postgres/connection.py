@@ -102,18 +102,20 @@ def session(database: Reached, overriding: Mapping[str, str] | None = None) -> I
 
 
 @contextmanager
-def restored(database: Database) -> Iterator[Session]:
+def restored(database: Reached, address: Mapping[str, str]) -> Iterator[Session]:
     """Connect to the server that was restored beside the damaged one, with the same role and password.
 
-    Raises like `session`, and Refused when the catalogue names no restored server.
+    Raises like `session`.
     """
-    if database.restore is None:
-        raise Refused("the catalogue names no `restore` of this database: nothing was restored beside it")
-    keywords = {keyword: value for keyword, _, value in _options(database) if keyword != "hostaddr"}
-    keywords |= restored_way(database.restore)
+    keywords = way_at(database, address)
     which = f"the restored server {keywords['host']}:{keywords['port']}"
     with _connected(database, keywords, which, WRITING_GRANTS) as connected:
         yield connected
+
+
+def way_at(database: Reached, address: Mapping[str, str]) -> dict[str, str]:
+    """The conninfo of the catalogue, led to another host and port."""
+    return {key: value for key, value in keywords_of(database).items() if key != "hostaddr"} | dict(address)
 
 
 def restored_way(restore: Restore) -> dict[str, str]:

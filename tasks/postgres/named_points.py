@@ -20,7 +20,7 @@ from recovery.errors import Incomplete, RecoveryError, Refused
 from recovery.rds import Frozen
 from recovery.restore_points import Choice, WayBack
 from tasks.archive import keep_value, read_value
-from tasks.postgres.connection import Session, session
+from tasks.postgres.connection import Session, session, way_at
 from tasks.postgres.damaged import count_rows
 from tasks.postgres.drilling import live_of
 from tasks.postgres.freezing import ITSELF
@@ -29,7 +29,7 @@ from tasks.postgres.points import register_point
 from tasks.postgres.reading import read_state, registered
 from tasks.postgres.smoke import ask_smoke
 from tasks.postgres.timed_notes import LOOKING_AGAIN, keep_frozen, place_of_points, read_frozen
-from tasks.postgres.timed_restores import move_frozen, way_at
+from tasks.postgres.timed_restores import move_frozen
 from tasks.retry import ON_UNAVAILABLE, spoken
 
 ARCHIVED_SECONDS = 300.0
@@ -170,7 +170,12 @@ def ask_in_restored(service: Service, plan: CnpgPlan) -> str:
 
 def way_to(service: Service, cluster: str) -> dict[str, str]:
     """The catalogue's conninfo, led to the primary of a Cluster: wherever its own host may lead meanwhile."""
-    return way_at(cnpg_of(service), address_of(namespace_of(service), cluster))
+    return way_at(cnpg_of(service), address_to(service, cluster))
+
+
+def address_to(service: Service, cluster: str) -> dict[str, str]:
+    """Where the primary of a Cluster answers."""
+    return address_of(namespace_of(service), cluster)
 
 
 def _itself(asked: Session) -> tuple[str, bool, int]:

@@ -16,7 +16,7 @@ from recovery.rds import Frozen, Managed, TimedPoint
 from recovery.rds_catalog import Rds, Reached
 from recovery.rds_plans import judge_restored
 from recovery.restore_points import WayBack
-from tasks.postgres.connection import keywords_of, quoted, session
+from tasks.postgres.connection import quoted, session, way_at
 from tasks.postgres.damaged import count_rows
 from tasks.postgres.freezing import database_name, elsewhere, empty
 from tasks.postgres.numbers import move, read_counters, read_numbers
@@ -77,7 +77,7 @@ def close_damaged(rds: Rds, point: TimedPoint, damaged: Managed) -> str:
     somebody does not go.
     """
     way, name = way_to(rds, damaged), database_name(rds)
-    with elsewhere(rds, _address(damaged)) as asked:
+    with elsewhere(rds, address_of(damaged)) as asked:
         allowed = asked.value("SELECT datallowconn FROM pg_database WHERE datname = %s", name)
         if allowed:
             with session(rds, way) as last:
@@ -153,15 +153,11 @@ def opening_again(rds: Rds, point: TimedPoint, damaged: Managed | None) -> Itera
 
 def way_to(rds: Rds, seen: Managed) -> dict[str, str]:
     """The catalogue's conninfo, led to an address that RDS names."""
-    return way_at(rds, _address(seen))
+    return way_at(rds, address_of(seen))
 
 
-def way_at(database: Reached, address: Mapping[str, str]) -> dict[str, str]:
-    """The conninfo of the catalogue, led to another host and port."""
-    return {key: value for key, value in keywords_of(database).items() if key != "hostaddr"} | dict(address)
-
-
-def _address(seen: Managed) -> dict[str, str]:
+def address_of(seen: Managed) -> dict[str, str]:
+    """Where RDS reaches it."""
     return {"host": seen.host, "port": str(seen.port)}
 
 
@@ -180,7 +176,7 @@ def _trouble(rds: Rds, point: TimedPoint, way: Mapping[str, str]) -> str | None:
 
 def _open(rds: Rds, point: TimedPoint, damaged: Managed) -> None:
     name = database_name(rds)
-    with suppress(Unavailable), elsewhere(rds, _address(damaged)) as asked:
+    with suppress(Unavailable), elsewhere(rds, address_of(damaged)) as asked:
         if not asked.value("SELECT datallowconn FROM pg_database WHERE datname = %s", name):
             asked.rows(f"ALTER DATABASE {quoted(name)} RESET default_transaction_read_only")
             asked.rows(f"ALTER DATABASE {quoted(name)} ALLOW_CONNECTIONS true")

@@ -1,6 +1,6 @@
 """Read and act on databases that AWS runs: RDS instances and Aurora clusters."""
 
-from tasks.rds.drilling import drop_drill, raise_drill, read_restorable
+from tasks.rds.drilling import drop_base, drop_drill, raise_base, raise_drill, read_restorable
 from tasks.rds.reading import read_managed, read_three
 from tasks.rds.renaming import exchange_names
 from tasks.rds.restoring import restore_beside
@@ -8,8 +8,10 @@ from tasks.rds.settling import settle_beside
 from tasks.rds.snapshots import take_snapshot, wait_until_reached
 
 __all__ = [
+    "drop_base",
     "drop_drill",
     "exchange_names",
+    "raise_base",
     "raise_drill",
     "read_managed",
     "read_restorable",

@@ -1,4 +1,4 @@
-"""Have RDS restore a copy that nobody is led to, for a drill, and remove it again; by our tags we know it for one."""
+"""Have RDS restore a copy that nobody is led to, for a drill or a salvage, and remove it again; our tags tell it."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -8,13 +8,13 @@ from prefect import task
 
 from recovery.drills import Live
 from recovery.errors import Refused, Unavailable
-from recovery.rds import AVAILABLE, DRILLED, HOPELESS, ROLE, Managed, TimedPoint, drill_of, member_of
+from recovery.rds import AVAILABLE, DRILLED, HOPELESS, ROLE, Managed, TimedPoint, base_of, drill_of, member_of
 from recovery.rds_catalog import Rds
 from recovery.rds_cluster_settings import CLUSTERS
 from recovery.rds_gates import judge_reach
 from recovery.rds_instance_settings import INSTANCES, MEMBERS
 from recovery.rds_settings import creating, drilling
-from tasks.rds.api import LOOKING_AGAIN, Missing, call, wait_for
+from tasks.rds.api import LOOKING_AGAIN, Missing, Taken, call, wait_for
 from tasks.rds.reading import look, look_instance
 from tasks.rds.restoring import encoded, tagged
 from tasks.retry import spoken
@@ -44,23 +44,33 @@ def raise_drill(rds: Rds, point: TimedPoint) -> Managed:
     source = look(rds, point.identifier)
     if source is None or source.resource != point.resource:
         raise Refused(f"{point.identifier} is not the database that {point.name} is of: run the gate")
-    if late := judge_reach(source, point):
-        raise Refused(f"{late}: wait some minutes")
-    settings, tags = drilling(CLUSTERS if rds.is_cluster else INSTANCES, source, point.name)
-    parameters = encoded(settings) | {"Tags": tagged(tags)}
-    if rds.is_cluster:
-        call(
-            rds, "restore_db_cluster_to_point_in_time", SourceDBClusterIdentifier=source.identifier,
-            DBClusterIdentifier=name, RestoreToTime=point.at, **parameters,
-        )  # fmt: skip
-        _available(rds, name, cluster=True)
-        _make_writer(rds, source, name, tags)
-    else:
-        call(
-            rds, "restore_db_instance_to_point_in_time", SourceDBInstanceIdentifier=source.identifier,
-            TargetDBInstanceIdentifier=name, RestoreTime=point.at, **parameters,
-        )  # fmt: skip
-    return _available(rds, name, cluster=rds.is_cluster)
+    _restore(rds, source, point, name)
+    return _up(rds, source, point, name)
+
+
+@task(name="raise base", task_run_name="restore {point.name} to compare with", **LOOKING_AGAIN)
+def raise_base(rds: Rds, point: TimedPoint, damaged: Managed) -> Managed:
+    """Have RDS restore the point for a salvage, out of the damaged database's backups; wait until it is available.
+
+    One that an earlier try has begun is gone on with: it may have taken an hour. Raises like `raise_drill`.
+    """
+    name = base_of(point.identifier, point.version, point.attempt)
+    seen = look(rds, name)
+    if seen is None:
+        with suppress(Taken):  # the answer to an earlier try was lost
+            _restore(rds, damaged, point, name)
+        seen = look(rds, name)
+    if seen is not None and (seen.tags.get(ROLE), seen.restored_to) != (DRILLED, point.name):
+        raise Refused(f"{name} is there and no copy of {point.name}: it lacks our tags, remove or rename it by hand")
+    return _up(rds, damaged, point, name)
+
+
+@task(name="drop base", task_run_name="remove the copy of {point.name}", **LOOKING_AGAIN)
+@spoken
+def drop_base(rds: Rds, point: TimedPoint) -> str:
+    """Remove the copy of a salvage. Raises like `drop_drill`."""
+    name = base_of(point.identifier, point.version, point.attempt)
+    return f"removed the copy {name}" if _remove(rds, name) else f"skipped: the copy {name} is gone"
 
 
 @task(name="drop drill", task_run_name="remove the copy of {point.name}", **LOOKING_AGAIN)
@@ -71,12 +81,41 @@ def drop_drill(rds: Rds, point: TimedPoint) -> str:
     return f"removed the copy {name}" if _remove(rds, name) else f"skipped: the copy {name} is gone"
 
 
-def _make_writer(rds: Rds, source: Managed, cluster: str, tags: dict[str, str]) -> None:
+def _restore(rds: Rds, source: Managed, point: TimedPoint, name: str) -> None:
+    if late := judge_reach(source, point):
+        raise Refused(f"{late}: wait some minutes")
+    settings, tags = drilling(CLUSTERS if rds.is_cluster else INSTANCES, source, point.name)
+    parameters = encoded(settings) | {"Tags": tagged(tags)}
+    if rds.is_cluster:
+        call(
+            rds, "restore_db_cluster_to_point_in_time", SourceDBClusterIdentifier=source.identifier,
+            DBClusterIdentifier=name, RestoreToTime=point.at, **parameters,
+        )  # fmt: skip
+    else:
+        call(
+            rds, "restore_db_instance_to_point_in_time", SourceDBInstanceIdentifier=source.identifier,
+            TargetDBInstanceIdentifier=name, RestoreTime=point.at, **parameters,
+        )  # fmt: skip
+
+
+def _up(rds: Rds, source: Managed, point: TimedPoint, name: str) -> Managed:
+    """The copy when it is available; of a cluster, when its one instance is, too."""
+    if rds.is_cluster:
+        _available(rds, name, cluster=True)
+        _make_writer(rds, source, point, name)
+    return _available(rds, name, cluster=rds.is_cluster)
+
+
+def _make_writer(rds: Rds, source: Managed, point: TimedPoint, cluster: str) -> None:
     """The one instance by which a restored cluster answers, modelled on the writer: RDS makes none."""
+    name = member_of(cluster, 1)
+    if look_instance(rds, name) is not None:
+        _available(rds, name, cluster=False)
+        return
+    _, tags = drilling(CLUSTERS, source, point.name)
     model = look_instance(rds, source.members[0]) if source.members else None
     if model is None:
         raise Unavailable(f"{source.identifier} does not say which instance is its writer: run this again")
-    name = member_of(cluster, 1)
     call(
         rds, "create_db_instance", DBInstanceIdentifier=name, DBClusterIdentifier=cluster,
         Engine=str(model.settings["Engine"]), Tags=tagged(tags), **encoded(creating(MEMBERS, model)),

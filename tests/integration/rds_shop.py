@@ -1,7 +1,8 @@
 """A shop whose database AWS runs, as far as a stand-in can: moto answers for RDS, the lab's PostgreSQL speaks the SQL.
 
-moto keeps records and runs no database. So two servers of the lab stand behind the addresses: one behind whatever RDS
-says is damaged, one behind whatever has our tag. What RDS would replay into the second, `replay` writes into it.
+moto keeps records and runs no database. So servers of the lab stand behind the addresses: one behind whatever RDS says
+is damaged, one behind whatever has our tag, and where a test has a third, that is behind the copies which are thrown
+away. What RDS would replay into the second and the third, `replay` writes into it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,7 @@ from infra.lab.postgres import Postgres
 from recovery.catalog import Service
 from recovery.databases import Smoke
 from recovery.incidents import Cause
-from recovery.rds import RESTORED_TO, TimedPoint
+from recovery.rds import RESTORED_TO, ROLE, TimedPoint
 from recovery.rds_catalog import Rds
 from recovery.rds_plans import RdsPlan
 from recovery.restore_points import WayBack
@@ -72,20 +73,21 @@ class RdsShop:
         """What the archive keeps."""
         return next(each for each in read_timed.fn(self.name) if each.version == version)
 
-    def replay(self, marks: tuple[str, ...] = ("before",)) -> None:
+    def replay(self, marks: tuple[str, ...] = ("before",), server: Postgres | None = None) -> None:
         """Write into the restored server what RDS would have replayed: all that was committed before the point."""
-        fill(self.restored, self.name)
+        server = server or self.restored
+        fill(server, self.name)
         chosen = ", ".join(f"'{mark}'" for mark in marks)
         rows = self.sql(
             f"SELECT service, version, attempt, name, mark FROM ripcord.timed_points WHERE mark IN ({chosen})"
         )
-        self.sql("CREATE SCHEMA IF NOT EXISTS ripcord", self.restored)
+        self.sql("CREATE SCHEMA IF NOT EXISTS ripcord", server)
         self.sql(
             "CREATE TABLE IF NOT EXISTS ripcord.timed_points (service text, version text, attempt int, name text, "
             "mark text, made_at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (name, mark))",
-            self.restored,
+            server,
         )
-        with psycopg.connect(self.restored.dsn(self.name), autocommit=True) as connection:
+        with psycopg.connect(server.dsn(self.name), autocommit=True) as connection:
             connection.cursor().executemany(
                 "INSERT INTO ripcord.timed_points (service, version, attempt, name, mark) VALUES (%s, %s, %s, %s, %s)",
                 rows,
@@ -140,6 +142,11 @@ def is_restored(found: Mapping[str, Any]) -> bool:
     return any(each["Key"] == RESTORED_TO for each in found.get("TagList") or ())
 
 
+def is_copy(found: Mapping[str, Any]) -> bool:
+    """Whether a description has the tag of a copy that is thrown away."""
+    return any(each["Key"] == ROLE for each in found.get("TagList") or ())
+
+
 Hook = Callable[[str, dict[str, Any]], None]
 
 
@@ -153,11 +160,12 @@ def new_rds_shop(
     hooks: Mapping[str, Hook] | None = None,
     *,
     by_prefect: bool = False,
+    copies: Postgres | None = None,
 ) -> Iterator[RdsShop]:
     """The shop of a service whose `rds` names what stands in moto; every record of moto's is made anew.
 
     `hooks` are called before and after each call of ours (`before`, `after`) with its operation and parameters. Tasks
-    are plain functions, unless it is Prefect that runs them.
+    are plain functions, unless it is Prefect that runs them. `copies` is what answers for copies that are thrown away.
     """
     damaged, restored = servers
     fill(damaged, service.name)
@@ -174,9 +182,12 @@ def new_rds_shop(
             monkeypatch.setattr(module, "show", lambda *said: None)
     monkeypatch.setattr(api, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(timed_restores, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(
-        reading, "address_of", lambda found, port: ("127.0.0.1", (restored if is_restored(found) else damaged).port)
-    )
+
+    def address_of(found: Mapping[str, Any], port: int) -> tuple[str, int]:
+        ours = copies if copies and is_copy(found) else restored
+        return "127.0.0.1", (ours if is_restored(found) else damaged).port
+
+    monkeypatch.setattr(reading, "address_of", address_of)
     client = boto3.session.Session().client("rds", region_name=REGION)
     shop = RdsShop(service, client, damaged, restored)
     _listen(shop, monkeypatch, hooks or {})

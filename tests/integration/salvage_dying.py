@@ -17,7 +17,7 @@ from recovery.databases import Database
 from recovery.salvages import Choice
 from tasks.postgres.salvage import applying, exports
 from tasks.postgres.salvage.staging import Staged
-from tests.integration.salvaging import POINT, lead
+from tests.integration.salvaging import POINT, lead, parted
 
 HOMES: dict[str, Any] = {"exports": exports, "applying": applying, "staged": Staged, "path": Path}
 
@@ -39,13 +39,13 @@ def die_at(home: str, function: str, nth: int, when: str) -> None:
     setattr(HOMES[home], function, deadly)
 
 
-def act(what: str, database: Database) -> None:
+def act(what: str, database: Database, restored: str) -> None:
     """Export, or take everything back."""
     with disable_run_logger():
         if what == "export":
             exports.write_export.fn("shop", "v1.2.0", database, POINT)
         else:
-            applying.apply_salvage.fn("shop", "v1.2.0", database, POINT, Choice.EVERYTHING, ())
+            applying.apply_salvage.fn("shop", "v1.2.0", parted(database, restored), Choice.EVERYTHING, ())
     if HOMES.get("end"):
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -54,7 +54,7 @@ def main() -> None:
     """Answer each line with the status of the fork that died for it."""
     given = json.loads(sys.argv[1])
     database = Database.model_validate(given["database"])
-    lead(database, given["restored"], pytest.MonkeyPatch())
+    lead(database, pytest.MonkeyPatch())
     for line in sys.stdin:
         what, home, function, nth, when = line.split()
         pid = os.fork()
@@ -63,7 +63,7 @@ def main() -> None:
                 HOMES["end"] = True
             else:
                 die_at(home, function, int(nth), when)
-            act(what, database)
+            act(what, database, given["restored"])
             os._exit(0)
         sys.stdout.write(f"{os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}\n")
         sys.stdout.flush()

@@ -6,7 +6,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,7 @@ from psycopg import sql
 from infra.lab.postgres import Postgres
 from recovery.databases import Database, Restore, Secret
 from recovery.restore_points import RestorePoint
-from recovery.salvages import Applied, Choice, Export
-from tasks.postgres import connection
+from recovery.salvages import Applied, Choice, Export, Parted, parted_beside
 from tasks.postgres.connection import Session, session
 from tasks.postgres.salvage import apply_salvage, exports, read_applied, read_back, read_export, write_export
 
@@ -102,19 +101,19 @@ class Three:
     def export(self) -> Export:
         """Compare and write down."""
         write_export.fn("shop", "v1.2.0", self.database, POINT)
-        return read_export.fn(self.database, POINT)
+        return read_export.fn(self.parted)
 
     def apply(self, choice: Choice = Choice.EVERYTHING, left_out: tuple[str, ...] = ()) -> str:
         """Take back."""
-        return apply_salvage.fn("shop", "v1.2.0", self.database, POINT, choice, left_out)
+        return apply_salvage.fn("shop", "v1.2.0", self.parted, choice, left_out)
 
     def applied(self) -> dict[str, Applied]:
         """What the register says, by table and kind."""
-        return {f"{each.table} {each.kind}": each for each in read_applied.fn(self.database, POINT)}
+        return {f"{each.table} {each.kind}": each for each in read_applied.fn(self.parted)}
 
     def stands(self) -> dict[str, Applied]:
         """What a new look says."""
-        return {f"{each.table} {each.kind}": each for each in read_back.fn(self.database, POINT)}
+        return {f"{each.table} {each.kind}": each for each in read_back.fn(self.parted)}
 
     def contents(self, which: str) -> dict[str, list[str]]:
         """All rows of all tables, as the server writes them, in an order of their own."""
@@ -126,11 +125,22 @@ class Three:
     @property
     def place(self) -> Path:
         """Where the export lies."""
-        return exports.salvage_of(self.database, POINT)
+        return Path(self.parted.directory)
+
+    @property
+    def parted(self) -> Parted:
+        """As ripcord has the two of them."""
+        return parted(self.database, f"{self.name}_restored")
 
 
-def lead(database: Database, restored: str, patch: pytest.MonkeyPatch) -> None:
-    """Lead ripcord to databases of one server, where it would go to a copy of the set and to another server."""
+def parted(database: Database, restored: str) -> Parted:
+    """A damaged database and a restored one on the same server, which have other names there."""
+    found = parted_beside(database, POINT.name)
+    return replace(found, restored={**found.restored, "dbname": restored})
+
+
+def lead(database: Database, patch: pytest.MonkeyPatch) -> None:
+    """Lead ripcord to a database of the same server, where it would go to a copy of the set."""
     then = database.model_copy(update={"url_variable": THEN_URL})
 
     @contextmanager
@@ -139,9 +149,6 @@ def lead(database: Database, restored: str, patch: pytest.MonkeyPatch) -> None:
             yield asked
 
     patch.setattr(exports, "at_the_point", at_the_point)
-    assert database.restore is not None
-    way = {"host": database.restore.host, "port": str(database.restore.port), "dbname": restored}
-    patch.setattr(connection, "restored_way", lambda restore: way)
 
 
 @contextmanager
@@ -153,7 +160,7 @@ def three(server: Postgres, directory: Path, schema: str, patch: pytest.MonkeyPa
     patch.setenv(THEN_URL, server.dsn(f"{name}_then"))
     restore = Restore(sides=str(directory / name), port=server.port, secret=Secret(name="shop"))
     database = Database(url_variable=URL, backups=str(directory), archive="/nowhere", restore=restore)
-    lead(database, f"{name}_restored", patch)
+    lead(database, patch)
     patch.setattr(Task, "__call__", lambda self, *given, **named: self.fn(*given, **named))
     found = Three(server, name, database)
     found.sql("damaged", schema)

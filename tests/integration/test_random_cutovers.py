@@ -16,6 +16,7 @@ import pytest
 
 from infra.lab.postgres import Postgres
 from infra.lab.process import wait_until
+from recovery.salvages import parted_beside
 from tasks.postgres.salvage import find_point, read_export, read_servers, write_export
 from tests.integration.restoring import Customers, Street, new_street
 
@@ -100,7 +101,7 @@ def salvaged(street: Street, version: str) -> set[str]:
     damaged, _ = read_servers(shop.database)
     point = find_point(shop.service.name, version, shop.database, damaged)
     write_export(shop.service.name, version, shop.database, point)
-    export = read_export(shop.database, point)
+    export = read_export(parted_beside(shop.database, point.name))
     (path,) = Path(export.directory).glob("csv/*ledger*.csv")
     with path.open(newline="") as file:
         found = {value for row in csv.reader(file) for value in row if value.count("-") == 2}

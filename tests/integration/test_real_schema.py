@@ -21,6 +21,7 @@ from prefect.logging import disable_run_logger
 from infra.lab.postgres import Postgres
 from recovery.hotfixes import judge_feasibility, plan_hotfix
 from recovery.reverts import plan_revert
+from recovery.salvages import parted_beside
 from recovery.versions import parse_version
 from tasks.git import push_hotfix, read_history, read_range
 from tasks.postgres.salvage import find_point, read_export, read_servers, write_export
@@ -211,7 +212,7 @@ def salvaged(street: Street) -> set[str]:
     damaged, _ = read_servers(shop.database)
     point = find_point(shop.service.name, "v1.2.0", shop.database, damaged)
     write_export(shop.service.name, "v1.2.0", shop.database, point)
-    (path,) = Path(read_export(shop.database, point).directory).glob("csv/*.flow.csv")
+    (path,) = Path(read_export(parted_beside(shop.database, point.name)).directory).glob("csv/*.flow.csv")
     with path.open(newline="") as file:
         return {value for row in csv.reader(file) for value in row}
 

@@ -6,7 +6,7 @@ The restored one is started by hand, as the runbook of the gate tells it; the fl
 import itertools
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 import psycopg
 import pytest
 
-import flows.salvage
 from infra.lab.postgres import Postgres
 from infra.lab.postgres_home import give
 from infra.lab.process import free_port, run, wait_until
@@ -22,6 +21,7 @@ from recovery.databases import Restore, Secret
 from recovery.errors import Refused
 from recovery.salvages import Choice
 from tasks.salvage_form import SalvageAnswer
+from tests.integration.salvage_talk import Talk, listen, salvage
 from tests.integration.way_back import Shop, new_shop
 
 numbers = itertools.count(1)
@@ -33,10 +33,7 @@ class Night:
 
     shop: Shop
     port: int
-    answers: list[SalvageAnswer]
-    asked: list[str]
-    told: list[tuple[str, ...]]
-    shown: dict[str, str]
+    talk: Talk
 
     def restored(self, statement: str) -> list[tuple[Any, ...]]:
         """What plain SQL says on the restored server."""
@@ -47,7 +44,7 @@ class Night:
 
     def salvage(self, *, rehearse: bool = False) -> str:
         """Walk the flow."""
-        return str(flows.salvage.salvage.fn(self.shop.service.name, "v1.2.0", rehearse=rehearse))
+        return salvage(self.shop.service, rehearse=rehearse)
 
 
 @contextmanager
@@ -89,25 +86,7 @@ def _night(archiving: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with new_shop(archiving, name, monkeypatch) as made:
         restore = Restore(sides=str(tmp_path / "sides"), port=port, secret=Secret(name="shop"))
         shop = made.with_(restore=restore)
-        night = Night(shop, port, [], [], [], {})
-
-        def tell(*said: str) -> str:
-            night.told.append(said)
-            return said[1]
-
-        def ask(form: type[SalvageAnswer], question: str, key: str) -> SalvageAnswer:
-            night.asked.append(question)
-            return night.answers.pop(0)
-
-        for what, instead in {
-            "read_service": lambda name: shop.service,
-            "one_at_a_time": lambda service: nullcontext(),
-            "ask_person": ask,
-            "this_run": lambda: "http://prefect/runs/1",
-            "show": lambda key, page, said: night.shown.update({key: page}),
-            "notify": tell,
-        }.items():
-            monkeypatch.setattr(flows.salvage, what, instead)
+        night = Night(shop, port, listen(monkeypatch))
         assert shop.gate().proved
         yield night
 
@@ -126,11 +105,11 @@ def test_a_salvage_from_the_point_to_the_report(night: Night) -> None:
         said = night.salvage(rehearse=True)
 
         assert "34 rows of 1 tables were written after" in said
-        assert "STILL TAKES WRITES" in night.shown[f"salvage-{shop.service.name}-v1.2.0"]
+        assert "STILL TAKES WRITES" in night.talk.shown[f"salvage-{shop.service.name}-v1.2.0"]
         with pytest.raises(Refused, match="still takes writes"):
             night.salvage()
         shop.sql(f"ALTER DATABASE {shop.service.name} SET default_transaction_read_only = on")
-        night.answers += [
+        night.talk.answers += [
             SalvageAnswer(choice=Choice.EVERYTHING, left_out="public.nothing"),
             SalvageAnswer(choice=Choice.INSERTED, left_out="none"),
         ]
@@ -138,15 +117,15 @@ def test_a_salvage_from_the_point_to_the_report(night: Night) -> None:
             night.salvage()
             == f"{shop.service.name}: 29 rows taken back, 0 were there already, 1 left alone for a person"
         )
-        assert "public.nothing is none of the tables" in night.asked[1].replace("\\", "")
-        assert "| public.orders | 30 | 3 | 1 | - |" in night.asked[0]
-        night.answers += [SalvageAnswer(choice=Choice.EVERYTHING, left_out="none")]
+        assert "public.nothing is none of the tables" in night.talk.asked[1].replace("\\", "")
+        assert "| public.orders | 30 | 3 | 1 | - |" in night.talk.asked[0]
+        night.talk.answers += [SalvageAnswer(choice=Choice.EVERYTHING, left_out="none")]
         assert (
             night.salvage()
             == f"{shop.service.name}: 32 rows taken back, 0 were there already, 2 left alone for a person"
         )
 
-        page = night.shown[f"salvaged-{shop.service.name}-v1.2.0"]
+        page = night.talk.shown[f"salvaged-{shop.service.name}-v1.2.0"]
         assert "| public.orders | changed | 3 | 2 | 0 | 1 |" in page
         assert "Read anew: all stands." in page
         assert night.restored("SELECT id, amount FROM orders WHERE id IN (1, 2, 9, 104, 105, 106) ORDER BY id") == [
@@ -154,7 +133,10 @@ def test_a_salvage_from_the_point_to_the_report(night: Night) -> None:
         ]  # fmt: skip
         assert night.restored("SELECT count(*) FROM orders") == [(129,)]
         assert night.restored("SELECT nextval('orders_id_seq') > 130") == [(True,)]
-        assert [each[0].partition("/")[2].partition("/")[0] for each in night.told] == ["asked", shop.service.name] * 2
+        assert [each[0].partition("/")[2].partition("/")[0] for each in night.talk.told] == [
+            "asked",
+            shop.service.name,
+        ] * 2
     assert not shop.place().copy.exists()
     assert shop.sets() == [shop.point().name]
 
@@ -168,7 +150,7 @@ def test_nothing_is_an_answer_and_a_paused_server_takes_none(night: Night) -> No
         assert "1 rows of 1 tables" in night.salvage(rehearse=True)
         with pytest.raises(Refused, match="takes no writes yet"):
             night.salvage()
-    night.answers.append(SalvageAnswer(choice=Choice.NOTHING, left_out="none"))
+    night.talk.answers.append(SalvageAnswer(choice=Choice.NOTHING, left_out="none"))
     shutil.rmtree(shop.server.data.parent / f"log-{night.port}")
     shutil.rmtree(shop.server.data.parent / f"restored-{night.port}")
     with restored_beside(shop, night.port):
@@ -189,10 +171,8 @@ def test_servers_that_are_not_the_two_are_refused(night: Night, monkeypatch: pyt
         restore = shop.database.restore
         assert restore is not None
         swapped = shop.with_(restore=restore.model_copy(update={"port": shop.server.port}))
-        monkeypatch.setattr(flows.salvage, "read_service", lambda name: swapped.service)
         with pytest.raises(Refused, match="the two may be mixed up"):
-            night.salvage(rehearse=True)
-        monkeypatch.setattr(flows.salvage, "read_service", lambda name: shop.service)
+            salvage(swapped.service)
         monkeypatch.setenv(variable, url)
         place = shop.place()
         place.set.rename(place.root.parent / "gone")

@@ -138,7 +138,10 @@ def test_people_read_what_is_done_and_lost() -> None:
     assert f"name `{NEW}` in the catalogue's `cluster`, and lead `SHOP_URL` there" in report
     assert "- led \\<them\\>" in report
     assert cnpg_headline(plan) == f"the database of shop is back at {POINT.name}, made 2026-01-01 11:30:00 UTC"
-    assert cnpg_told(plan).endswith("What was written since is kept in the Cluster shop-db, fenced.")
+    assert "`ripcord salvage shop v1.2.0`: what was written since, row by row" in report
+    assert cnpg_told(plan).endswith(
+        "kept in the Cluster shop-db, fenced. What next: salvage, 'ripcord salvage shop v1.2.0'."
+    )
 
 
 def test_the_gates_plan_names_what_it_makes() -> None:

@@ -8,6 +8,7 @@ from prefect import get_run_logger, task
 
 from recovery.catalog import Service
 from recovery.cnpg import ARCHIVING, EVERY_INSTANCE, FENCED, Clustered
+from recovery.cnpg_gates import namespace_of
 from recovery.cnpg_plans import CnpgPlan
 from recovery.errors import Incomplete, RecoveryError, Refused, Unavailable
 from tasks.kubernetes.api import Json, request
@@ -27,23 +28,35 @@ def fence_cluster(service: Service, plan: CnpgPlan, damaged: Clustered | None) -
     """
     if damaged is None:
         return f"skipped: {plan.damaged} is not there"
-    seen = look(plan.namespace, plan.damaged)
-    before = seen is not None and seen.annotations.get(FENCED) == EVERY_INSTANCE
-    if not before:
-        request("PATCH", _path(plan), fence_patch(damaged.uid, EVERY_INSTANCE), "application/merge-patch+json")
+    return _fence(plan.namespace, damaged)
+
+
+@task(name="lift fence", **LOOKING_AGAIN)
+@spoken
+def lift_fence(service: Service, damaged: Clustered) -> str:
+    """Let a damaged Cluster that nobody is led to answer again, and wait until it does.
+
+    Raises Unavailable when it does not come up.
+    """
+    place = namespace_of(service)
+    request("PATCH", _path(place, damaged.name), fence_patch(damaged.uid, None), "application/merge-patch+json")
     last = ["it is not to be seen"]
 
-    def still() -> Clustered | None:
-        found = look(plan.namespace, plan.damaged)
-        if found is None:
-            return None
-        if found.annotations.get(FENCED) != EVERY_INSTANCE:
-            raise Refused(f"somebody lifted the fence of {plan.damaged}: find out who, and run this again")
-        last.append(f"{found.ready} instances of {found.name} do not stop")
-        return found if found.ready == 0 else None
+    def up() -> Clustered | None:
+        found = look(place, damaged.name)
+        if found is not None:
+            last.append(f"{found.name} says {found.phase!r}, {found.ready} of {found.instances} instances ready")
+        return found if found and found.ready and not found.fenced else None
 
-    wait_for(still, STILL, lambda: last[-1])
-    return f"{'skipped: fenced before' if before else 'fenced'} {plan.damaged}: no instance of it answers"
+    wait_for(up, STILL, lambda: last[-1])
+    return f"lifted the fence of {damaged.name}"
+
+
+@task(name="fence again", **LOOKING_AGAIN)
+@spoken
+def fence_again(service: Service, damaged: Clustered) -> str:
+    """Fence a damaged Cluster that was let answer for a while. Raises like `fence_cluster`."""
+    return _fence(namespace_of(service), damaged)
 
 
 @contextmanager
@@ -87,13 +100,36 @@ def fence_patch(uid: str, value: str | None) -> Json:
     return {"metadata": {"uid": uid, "annotations": {FENCED: value}}}
 
 
+def _fence(namespace: str, damaged: Clustered) -> str:
+    name = damaged.name
+    seen = look(namespace, name)
+    before = seen is not None and seen.annotations.get(FENCED) == EVERY_INSTANCE
+    if not before:
+        patch = fence_patch(damaged.uid, EVERY_INSTANCE)
+        request("PATCH", _path(namespace, name), patch, "application/merge-patch+json")
+    last = ["it is not to be seen"]
+
+    def still() -> Clustered | None:
+        found = look(namespace, name)
+        if found is None:
+            return None
+        if found.annotations.get(FENCED) != EVERY_INSTANCE:
+            raise Refused(f"somebody lifted the fence of {name}: find out who, and run this again")
+        last.append(f"{found.ready} instances of {name} do not stop")
+        return found if found.ready == 0 else None
+
+    wait_for(still, STILL, lambda: last[-1])
+    return f"{'skipped: fenced before' if before else 'fenced'} {name}: no instance of it answers"
+
+
 def _lift(plan: CnpgPlan, damaged: Clustered) -> None:
     with suppress(RecoveryError):
         seen = look(plan.namespace, plan.damaged)
         if seen is not None and seen.annotations.get(FENCED) == EVERY_INSTANCE:
-            request("PATCH", _path(plan), fence_patch(damaged.uid, None), "application/merge-patch+json")
+            path = _path(plan.namespace, plan.damaged)
+            request("PATCH", path, fence_patch(damaged.uid, None), "application/merge-patch+json")
             get_run_logger().warning(f"lifted the fence of {plan.damaged}: nobody was led away, all is as it was")
 
 
-def _path(plan: CnpgPlan) -> str:
-    return f"{cluster_path(plan.namespace, plan.damaged)}?fieldManager={FIELD_MANAGER}"
+def _path(namespace: str, name: str) -> str:
+    return f"{cluster_path(namespace, name)}?fieldManager={FIELD_MANAGER}"

@@ -9,10 +9,8 @@ from pathlib import Path
 
 from prefect import task
 
-from recovery.databases import Database
-from recovery.restore_points import RestorePoint
 from recovery.salvage_tables import Kind
-from recovery.salvages import Applied, Choice, Export, Found, MovedSequence, steps
+from recovery.salvages import Applied, Choice, Export, Found, MovedSequence, Parted, steps
 from tasks.postgres.connection import Session, quoted, restored
 from tasks.postgres.salvage.catalogs import ALIKE
 from tasks.postgres.salvage.exports import read_export
@@ -37,18 +35,16 @@ CREATE TABLE IF NOT EXISTS {CONFLICTS} (
 
 @task(name="apply salvage", task_run_name="take back what {service} wrote after {version}", **ON_UNAVAILABLE)
 @spoken
-def apply_salvage(
-    service: str, version: str, database: Database, point: RestorePoint, choice: Choice, left_out: tuple[str, ...]
-) -> str:
+def apply_salvage(service: str, version: str, parted: Parted, choice: Choice, left_out: tuple[str, ...]) -> str:
     """Take the chosen rows back, wholly or not at all; what was taken back before is skipped.
 
     Raises Unavailable when the restored server does not answer or a row stays locked, Refused when it does not take it.
     """
-    export = read_export.fn(database, point)
-    with restored(database) as asked:
+    export = read_export.fn(parted)
+    with restored(parted.database, parted.restored) as asked:
         asked.rows(_WRITING)
         with asked.transaction():
-            done = _registered(asked, point.name)
+            done = _registered(asked, parted.point)
             moved = [each for each in export.sequences if _move(asked, each)]
             wanted = [each for each in steps(export.tables, choice, left_out) if (each[0].table, each[1]) not in done]
             if wanted:
@@ -58,28 +54,28 @@ def apply_salvage(
 
 
 @task(name="read applied", **ON_UNAVAILABLE)
-def read_applied(database: Database, point: RestorePoint) -> tuple[Applied, ...]:
+def read_applied(parted: Parted) -> tuple[Applied, ...]:
     """What was taken back, as the register of the restored server says."""
-    with restored(database) as asked:
+    with restored(parted.database, parted.restored) as asked:
         if asked.value("SELECT to_regclass(%s)", REGISTER) is None:
             return ()
         rows = asked.rows(
             f"SELECT relation, kind, found, applied, there, conflicts FROM {REGISTER} WHERE point = %s "
             "ORDER BY relation, kind DESC",
-            point.name,
+            parted.point,
         )
     return tuple(Applied(str(relation), Kind(kind), *counts) for relation, kind, *counts in rows)
 
 
 @task(name="read back", **ON_UNAVAILABLE)
-def read_back(database: Database, point: RestorePoint) -> tuple[Applied, ...]:
+def read_back(parted: Parted) -> tuple[Applied, ...]:
     """What stands on the restored server now of the rows that were taken back, read anew by their keys."""
-    export = read_export.fn(database, point)
+    export = read_export.fn(parted)
     seen = []
-    with restored(database) as asked:
+    with restored(parted.database, parted.restored) as asked:
         asked.rows(_WRITING)
         with asked.transaction():
-            done = _registered(asked, point.name)
+            done = _registered(asked, parted.point)
             for number, found in enumerate(export.tables, 1):
                 kinds = {kind for table, kind in done if table == found.table}
                 if kinds:

@@ -1,6 +1,6 @@
 """Write what was written after the point into a directory for people: summary, CSV, and SQL that psql runs alone.
 
-`<restore.sides>/<point>/salvage/` appears by one rename and is never touched again. It holds nothing of its own time,
+The directory appears by one rename and is never touched again. It holds nothing of its own time,
 so that a repeat writes the same bytes.
 """
 
@@ -8,8 +8,8 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -20,8 +20,8 @@ from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
 from recovery.restore_points import RestorePoint
 from recovery.salvage_tables import Comparison, Kind, Table, plan_comparisons
-from recovery.salvages import Choice, Export, Found, steps
-from tasks.postgres.connection import Session, quoted, session
+from recovery.salvages import Choice, Export, Found, Parted, judge_encoding, parted_beside, steps
+from tasks.postgres.connection import Session, quoted, session, way_at
 from tasks.postgres.copies import copy_of
 from tasks.postgres.engines import engine_of
 from tasks.postgres.places import place_of
@@ -33,13 +33,6 @@ from tasks.retry import ON_UNAVAILABLE, spoken
 SUMMARY = "summary.json"
 
 
-def salvage_of(database: Database, point: RestorePoint) -> Path:
-    """Where the export of a point lies. Raises Refused when the catalogue names no place."""
-    if database.restore is None:
-        raise Refused("the catalogue names no `restore` of this database: nothing was restored beside it")
-    return Path(database.restore.sides) / point.name / "salvage"
-
-
 @task(name="write export", task_run_name="export what {service} wrote after {version}", **ON_UNAVAILABLE)
 @spoken
 def write_export(service: str, version: str, database: Database, point: RestorePoint) -> str:
@@ -47,31 +40,30 @@ def write_export(service: str, version: str, database: Database, point: RestoreP
 
     Raises Refused when the set of the point is gone, Unavailable when a server does not answer or the disk is full.
     """
-    place = salvage_of(database, point)
-    if place.is_dir():
-        return f"skipped: {place} is there"
-    part = place.with_name(".salvage.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        part.mkdir(mode=0o700, parents=True)
-        with at_the_point(database, point) as then, session(database) as later:
-            for side in (then, later):
-                side.rows(READING)
-            with then.snapshot(), later.snapshot():
-                export = _write(part, place, point, then, later)
-        _store(part / SUMMARY, TypeAdapter(Export).dump_json(export, indent=2))
-        part.rename(place)
-    except OSError as error:
-        raise Unavailable(f"{part} cannot be written: {error.strerror}; make room there") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return f"wrote {export.rows} rows of {len(export.tables)} tables into {place}"
+    parted = parted_beside(database, point.name)
+    if is_exported(parted):
+        return f"skipped: {parted.directory} is there"
+    return _compare(parted, at_the_point(database, point))
+
+
+@task(name="write export of copy", task_run_name="export what {service} wrote after {version}", **ON_UNAVAILABLE)
+@spoken
+def write_export_of_copy(service: str, version: str, parted: Parted, copy: Mapping[str, str]) -> str:
+    """The same where somebody else has restored the copy at the point, which answers at an address of its own."""
+    if is_exported(parted):
+        return f"skipped: {parted.directory} is there"
+    return _compare(parted, session(parted.database, way_at(parted.database, copy)))
+
+
+def is_exported(parted: Parted) -> bool:
+    """Whether the export is there: it is whole then."""
+    return Path(parted.directory).is_dir()
 
 
 @task(name="read export", **ON_UNAVAILABLE)
-def read_export(database: Database, point: RestorePoint) -> Export:
+def read_export(parted: Parted) -> Export:
     """What an export holds. Raises Refused when a file of it is not what was written."""
-    place = salvage_of(database, point)
+    place = Path(parted.directory)
     try:
         export = TypeAdapter(Export).validate_json((place / SUMMARY).read_bytes())
         changed = [name for name, digest in export.digests.items() if _digest(place / name) != digest]
@@ -108,7 +100,30 @@ def at_the_point(database: Database, point: RestorePoint) -> Iterator[Session]:
             yield asked
 
 
-def _write(part: Path, place: Path, point: RestorePoint, then: Session, later: Session) -> Export:
+def _compare(parted: Parted, copy: AbstractContextManager[Session]) -> str:
+    """Write the export beside its place and rename it."""
+    place = Path(parted.directory)
+    part = place.with_name(f".{place.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    way = way_at(parted.database, parted.damaged) if parted.damaged else None
+    try:
+        part.mkdir(mode=0o700, parents=True)
+        with copy as then, session(parted.database, way) as later:
+            judge_encoding(*(str(side.value("SELECT getdatabaseencoding()::text")) for side in (then, later)))
+            for side in (then, later):
+                side.rows(READING)
+            with then.snapshot(), later.snapshot():
+                export = _write(part, place, parted.point, then, later)
+        _store(part / SUMMARY, TypeAdapter(Export).dump_json(export, indent=2))
+        part.rename(place)
+    except OSError as error:
+        raise Unavailable(f"{part} cannot be written: {error.strerror}; make room there") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return f"wrote {export.rows} rows of {len(export.tables)} tables into {place}"
+
+
+def _write(part: Path, place: Path, point: str, then: Session, later: Session) -> Export:
     for directory in ("csv", "sql"):
         (part / directory).mkdir(mode=0o700)
     compared, fresh, notes = plan_comparisons(read_tables(then), read_tables(later))
@@ -123,12 +138,10 @@ def _write(part: Path, place: Path, point: RestorePoint, then: Session, later: S
     _store(part / "all.sql", _all_in_order(tables).encode())
     files = sorted(path for path in part.rglob("*") if path.is_file())
     digests = {str(path.relative_to(part)): _digest(path) for path in files}
-    return Export(point.name, str(place), tuple(tables), moved_sequences(then, later), notes, digests)
+    return Export(point, str(place), tuple(tables), moved_sequences(then, later), notes, digests)
 
 
-def _write_table(
-    part: Path, number: int, table: Comparison, point: RestorePoint, then: Session, later: Session
-) -> Found:
+def _write_table(part: Path, number: int, table: Comparison, point: str, then: Session, later: Session) -> Found:
     """The files of one table; none where it has no difference."""
     file = f"{number:03}-{_readable(table.shown)}"
     counts: dict[Kind, int] = {}
@@ -146,7 +159,7 @@ def _write_table(
             kind = change.kind
             counts[kind] = counts.get(kind, 0) + 1
             into(f"csv/{file}.csv", csv_header(table)).write(csv_row(table, change, was, became))
-            header = sql_header(table, kind, point.name)
+            header = sql_header(table, kind, point)
             into(f"sql/{file}.{kind}.sql", header).write(sql_row(table, change, was, became, then.literal))
     return Found(table, {kind: counts[kind] for kind in Kind if kind in counts}, file)
 

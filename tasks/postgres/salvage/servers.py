@@ -8,7 +8,8 @@ from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
 from recovery.restore_points import RestorePoint
 from recovery.salvages import Candidate, Standing, choose_restored
-from tasks.postgres.connection import restored, session
+from recovery.sides import restore_of
+from tasks.postgres.connection import restored, restored_way, session
 from tasks.postgres.places import Place, read_then
 from tasks.postgres.reading import registered
 from tasks.postgres.salvage.catalogs import read_standing
@@ -22,7 +23,7 @@ def read_servers(database: Database) -> tuple[Standing, Standing]:
     Raises Refused when the damaged one lets superusers in alone, as a restore leaves it, and we are none.
     """
     try:
-        with session(database) as damaged, restored(database) as beside:
+        with session(database) as damaged, restored(database, restored_way(restore_of(database))) as beside:
             return read_standing(damaged), read_standing(beside)
     except Unavailable as error:
         if "too many connections for database" not in str(error):
@@ -36,7 +37,7 @@ def read_servers(database: Database) -> tuple[Standing, Standing]:
 @task(name="find point", task_run_name="find the point of {service} {version}", **ON_UNAVAILABLE)
 def find_point(service: str, version: str, database: Database, damaged: Standing) -> RestorePoint:
     """The point to which the database was restored. Raises Refused when its set is gone."""
-    with restored(database) as beside:
+    with restored(database, restored_way(restore_of(database))) as beside:
         found = registered(beside, service, version)
     root, candidates = Path(database.backups), []
     for path in sorted(root.glob("[!.]*/then.json")):
