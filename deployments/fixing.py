@@ -6,7 +6,7 @@ from deployments.following import known_server
 from flows.fix_forward import fix_forward
 from recovery.errors import Refused
 from recovery.fix_scripts import LARGEST, read_script
-from recovery.gates import database_of
+from recovery.fixes import fixed_database
 from recovery.incidents import Cause, Source
 from recovery.versions import parse_version
 from tasks.git import read_pull_script
@@ -54,7 +54,7 @@ def start_fix(service: str, version: str, script: str, because: str, number: int
     Raises Refused when the script cannot be run at all: nothing of it is then given to Prefect.
     """
     entry = read_service(service)
-    database_of(entry)
+    fixed_database(entry)
     tag, digest = parse_version(version, entry.tag_prefix).tag, read_script(script).digest
     with known_server():
         cause = dated.fn(Cause(sentence=because, source=Source.PERSON, seen_at=None))

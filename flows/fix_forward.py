@@ -9,12 +9,11 @@ locks and commits only what the clone had.  5. Compare the schema with the clone
 from prefect import flow
 
 from flows.telling import tell_of_failure
+from flows.trying import try_on_clone
 from recovery.catalog import Service
-from recovery.databases import Database
 from recovery.fix_scripts import read_script
 from recovery.fix_wording import ask_for_fix, headline, show_fix, show_fixed
-from recovery.fixes import FixPlan, Ground, clone_name, judge_ground, plan_fix, show_applied
-from recovery.gates import database_of
+from recovery.fixes import FixPlan, Ground, fixed_database, plan_fix, show_applied
 from recovery.incidents import A_PERSON_ASKED, Cause
 from recovery.versions import parse_version
 from tasks.approvals import ask_person
@@ -22,9 +21,9 @@ from tasks.artifacts import show
 from tasks.fence import one_at_a_time
 from tasks.fix_form import FixApproval
 from tasks.notify import notify
-from tasks.postgres import read_room, read_server
 from tasks.postgres.applying import apply_fix, verify_fix
-from tasks.postgres.fixing import read_ground, rehearse_fix
+from tasks.postgres.fixing import read_ground
+from tasks.postgres.named_points import address_to
 from tasks.runs import this_run
 from tasks.settings import read_service
 
@@ -41,15 +40,13 @@ def fix_forward(service: str, version: str, script: str, because: Cause = A_PERS
         rehearse: Stop after the rehearsal on the clone and show the plan; nothing is changed.
     """
     entry = read_service(service)
-    tag, database, fix = parse_version(version, entry.tag_prefix).tag, database_of(entry), read_script(script)
+    tag, fix = parse_version(version, entry.tag_prefix).tag, read_script(script)
     with one_at_a_time(service):
-        ground = read_ground(service, database, fix.digest)
+        ground = read_ground(service, fixed_database(entry), fix.digest, address_in(entry))
         if ground.applied_at:
             return show_applied(ground.applied_at)
-        server = read_server(database)
 
-        judge_ground(database, ground, server, read_room(database, clone_name(service)))
-        plan = plan_fix(service, tag, fix, rehearse_fix(service, tag, database, fix, ground))
+        plan = plan_fix(service, tag, fix, try_on_clone(entry, tag, fix, ground))
         show(f"plan-fix-{service}-{plan.name}", show_fix(plan, because.sentence), plan.reason)
         if rehearse:
             return f"rehearsed, nothing was changed: {plan.reason}"
@@ -58,7 +55,7 @@ def fix_forward(service: str, version: str, script: str, because: Cause = A_PERS
     if not approved(plan, because):
         return notify(f"not-fixed/{service}/{plan.name}", f"{service}: fix {plan.name} is not wanted", plan.reason)
     with one_at_a_time(service):
-        return apply(entry, database, plan, ground)
+        return apply(entry, plan, ground)
 
 
 def approved(plan: FixPlan, because: Cause) -> bool:
@@ -70,11 +67,17 @@ def approved(plan: FixPlan, because: Cause) -> bool:
     return ask_person(FixApproval, ask_for_fix(plan, because.sentence), f"fix-{plan.name}").approve
 
 
-def apply(entry: Service, database: Database, plan: FixPlan, ground: Ground) -> str:
-    """The last two paragraphs: act, verify, tell."""
-    said = apply_fix(plan, database, ground)
+def address_in(entry: Service) -> dict[str, str] | None:
+    """Where the database answers: of a Cluster it is its primary, of all others what the conninfo says."""
+    return address_to(entry, entry.cnpg.cluster) if entry.cnpg else None
 
-    checked = verify_fix(plan, database)
+
+def apply(entry: Service, plan: FixPlan, ground: Ground) -> str:
+    """The last two paragraphs: act, verify, tell."""
+    database, address = fixed_database(entry), address_in(entry)
+    said = apply_fix(plan, database, ground, address)
+
+    checked = verify_fix(plan, database, address)
 
     show(f"fix-{entry.name}-{plan.name}", show_fixed(plan, said, checked), said)
     return notify(f"fixed/{entry.name}/{plan.name}", headline(plan), f"{said}. {checked}.")

@@ -4,9 +4,7 @@ The damaged one is compared with a copy at the point. Of a set of ours it is res
 CloudNativePG runs the database, that restores it, and the damaged one is let read for the time of the export.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
+from flows.tidying import afterwards
 from recovery.catalog import Service
 from recovery.cnpg import Role
 from recovery.cnpg_gates import cnpg_of
@@ -86,12 +84,3 @@ def part_on_cnpg(entry: Service, version: str) -> tuple[Parted, str]:
             write_export_of_copy(entry.name, version, parted, address_to(entry, base.name))
     drop_copy(entry, point, Role.BASE)
     return parted, f"{damaged.name} is fenced"
-
-
-@contextmanager
-def afterwards(act: Callable[[], str]) -> Iterator[None]:
-    """Do it at the end, whatever comes of what is inside; a run that was killed does it when it goes on."""
-    try:
-        yield
-    finally:
-        act()

@@ -44,9 +44,10 @@ class Role(StrEnum):
     PROOF = "proof"
     DRILL = "drill"
     BASE = "then"  # what a salvage compares with
+    CLONE = "fix"  # what a fix is tried on
 
 
-COPIES = (Role.PROOF, Role.DRILL, Role.BASE)  # which are thrown away
+COPIES = (Role.PROOF, Role.DRILL, Role.BASE, Role.CLONE)  # which are thrown away
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,14 @@ from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
 from recovery.backups import MARGIN, Room, Server
+from recovery.catalog import Service
+from recovery.cnpg_catalog import Cnpg
 from recovery.databases import Database
 from recovery.durations import parse_duration, show_duration
 from recovery.errors import Refused
 from recovery.fix_scripts import Script, Step
+from recovery.gates import database_of
+from recovery.rds_catalog import Rds
 
 LOCK_TIMEOUT = parse_duration("2s")  # who waits for a lock lets all others queue up behind it
 LONGEST = parse_duration("5m")  # time that the whole fix may take
@@ -109,6 +113,11 @@ class FixPlan:
         return self.script.digest[:12]
 
 
+def fixed_database(service: Service) -> Database | Rds | Cnpg:
+    """The database that is mended, whoever runs it. Raises Refused when the catalogue names none."""
+    return service.cnpg or service.rds or database_of(service)
+
+
 def clone_name(service: str) -> str:
     """Where a service's clone lies beside its sets: there is one at a time."""
     return f"fix-{service}"
@@ -117,8 +126,6 @@ def clone_name(service: str) -> str:
 def judge_ground(database: Database, ground: Ground, server: Server, room: Room) -> str:
     """Answer whether a fix can be rehearsed and run here. Raises Refused naming everything that stands against it."""
     wrong = [ground.frozen] if ground.frozen else []
-    if server.in_recovery:
-        wrong.append("the server is a standby, and a fix is written on its primary: name that in the conninfo")
     if server.version != server.programs:
         wrong.append(
             f"the server is PostgreSQL {server.version} and the programs are of {server.programs}, which cannot run a "
@@ -138,6 +145,13 @@ def judge_ground(database: Database, ground: Ground, server: Server, room: Room)
     if wrong:
         raise Refused("; ".join(wrong))
     return f"{server.size // 1_000_000} MB are cloned for the rehearsal, and the fix runs as {ground.role}"
+
+
+def judge_managed_ground(ground: Ground) -> str:
+    """The same where others run the server and restore the clone. Raises Refused."""
+    if ground.frozen:
+        raise Refused(ground.frozen)
+    return f"a clone is restored for the rehearsal, and the fix runs as {ground.role}"
 
 
 def plan_fix(service: str, version: str, script: Script, rehearsal: Rehearsal) -> FixPlan:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from recovery.identifiers import ending, fitting
 from recovery.restore_points import State
@@ -46,6 +47,36 @@ class Managed:
     def restored_to(self) -> str | None:
         """The point that we restored it to; None of what we did not restore."""
         return self.tags.get(RESTORED_TO)
+
+
+class Reachable(Protocol):
+    """A moment of one database to which RDS is to restore."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the tag of what is restored to it."""
+
+    @property
+    def at(self) -> datetime:
+        """A whole second."""
+
+    @property
+    def identifier(self) -> str:
+        """The database's name."""
+
+    @property
+    def resource(self) -> str:
+        """The id that no rename changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment to which a copy is restored, and no more."""
+
+    name: str
+    at: datetime
+    identifier: str
+    resource: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +138,11 @@ def drill_of(final: str, version: str, attempt: int) -> str:
 def base_of(final: str, version: str, attempt: int) -> str:
     """The identifier of the copy that a salvage compares with."""
     return fitting(f"{final}-then-{ending(version, attempt)}", LONGEST)
+
+
+def clone_of(final: str, digest: str) -> str:
+    """The identifier of the copy that a fix is tried on."""
+    return fitting(f"{final}-fix-{digest[:12]}", LONGEST)
 
 
 def snapshot_of(final: str, version: str, attempt: int) -> str:

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from recovery.catalog import Service
 from recovery.durations import show_duration
 from recovery.errors import Refused
-from recovery.rds import AVAILABLE, Managed, TimedPoint
+from recovery.rds import AVAILABLE, Managed, Reachable, TimedPoint
 from recovery.rds_catalog import Rds
 from recovery.restore_points import WayBack, point_name, show_age
 
@@ -109,7 +109,7 @@ def newest_of(version: str, points: Sequence[P]) -> P | None:
     return max((each for each in points if each.version == version), key=lambda each: each.at, default=None)
 
 
-def judge_reach(seen: Managed, point: TimedPoint) -> str | None:
+def judge_reach(seen: Managed, point: Reachable) -> str | None:
     """Why RDS cannot restore to the point yet; None when it can. Raises Refused when it never will."""
     if seen.resource != point.resource:
         raise Refused(

@@ -2,12 +2,11 @@
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from prefect import get_run_logger, task
 
-from recovery.databases import Database
 from recovery.errors import Incomplete, Refused, Unavailable
 from recovery.fixes import (
     ATTEMPTS,
@@ -23,7 +22,8 @@ from recovery.fixes import (
     show_failure,
     show_holders,
 )
-from tasks.postgres.connection import Session, session
+from recovery.rds_catalog import Questioned
+from tasks.postgres.connection import Session, led_to, session
 from tasks.postgres.fixing import read_applied
 from tasks.postgres.schemas import difference, digest_of, read_schema
 from tasks.postgres.scripts import Done, StatementFailed, prepare_register, prepare_session, run_script
@@ -31,6 +31,7 @@ from tasks.postgres.smoke import ask_smoke
 from tasks.retry import ON_UNAVAILABLE, WAITS, spoken
 from tasks.settings import read_settings
 
+Way = Mapping[str, str] | None
 _HOLDERS = """
 SELECT format('%%I.%%I', nspname, relname), l.mode, l.pid, coalesce(a.application_name, p.gid, ''),
        coalesce(a.xact_start, p.prepared),
@@ -48,7 +49,9 @@ ORDER BY 6 DESC
 # The attempts are its own: its reason to try again is a lock, and it must look at the register in between.
 @task(name="apply fix", task_run_name="apply the fix", **{**ON_UNAVAILABLE, "retries": 0})
 @spoken
-def apply_fix(plan: FixPlan, database: Database, ground: Ground) -> str:
+def apply_fix(
+    plan: FixPlan, database: Questioned, ground: Ground, address: Mapping[str, str] | None = None
+) -> str:  # fmt: skip
     """Apply a fix in one transaction with its row in the register, or find that row; says which.
 
     Raises Unavailable when somebody holds a lock that it needs, naming them; Refused when the database is not what it
@@ -58,7 +61,7 @@ def apply_fix(plan: FixPlan, database: Database, ground: Ground) -> str:
     patience = read_settings().patience
     for number in range(1, len(WAITS) + 2):
         try:
-            return _try(plan, database, ground, doubt)
+            return _try(plan, database, led_to(database, address), ground, doubt)
         except Unavailable as error:
             if number > len(WAITS) or (number >= ATTEMPTS and not doubt):
                 raise _given_up(plan, error, doubt) from None
@@ -74,16 +77,17 @@ def apply_fix(plan: FixPlan, database: Database, ground: Ground) -> str:
 
 @task(name="verify fix", task_run_name="verify the fix", **ON_UNAVAILABLE)
 @spoken
-def verify_fix(plan: FixPlan, database: Database) -> str:
+def verify_fix(plan: FixPlan, database: Questioned, address: Mapping[str, str] | None = None) -> str:
     """Compare the schema with the rehearsed one and ask the smoke queries, by connections of their own.
 
     Raises Incomplete, for the fix is applied, when something is not as it was on the clone.
     """
-    with session(database) as asked:
+    way = led_to(database, address)
+    with session(database, way) as asked:
         applied_at = read_applied(asked, plan.service, plan.script.digest)
         with asked.transaction():
             schema = digest_of(read_schema(asked))
-    wrong = list(ask_smoke(database))
+    wrong = list(ask_smoke(database, way))
     if applied_at is None:
         wrong.append(f"{REGISTER} has no row of it")
     if schema != plan.rehearsal.after:
@@ -93,10 +97,10 @@ def verify_fix(plan: FixPlan, database: Database) -> str:
     return f"the schema is {schema} as rehearsed, and {len(database.smoke)} smoke queries were answered rightly"
 
 
-def _try(plan: FixPlan, database: Database, ground: Ground, doubt: list[str]) -> str:
+def _try(plan: FixPlan, database: Questioned, way: Way, ground: Ground, doubt: list[str]) -> str:
     """One attempt. `doubt` holds what is said of a commit whose answer was lost, until the register has answered."""
     try:
-        with session(database) as asked:
+        with session(database, way) as asked:
             prepare_session(asked, ground.settings)
             prepare_register(asked)
             _look_out(asked, plan.rehearsal.held)
@@ -108,7 +112,7 @@ def _try(plan: FixPlan, database: Database, ground: Ground, doubt: list[str]) ->
             applied_at = read_applied(asked, plan.service, plan.script.digest)
             return show_applied(applied_at) if applied_at else "skipped: the fix was applied meanwhile"
     except StatementFailed as failed:
-        raise _failure(failed, plan, database, doubt) from None
+        raise _failure(failed, plan, database, way, doubt) from None
 
 
 def _judge(plan: FixPlan, done: Done) -> None:
@@ -139,13 +143,15 @@ def _holders(asked: Session, held: Sequence[Held]) -> list[Holder]:
     return [Holder(*row) for row in asked.rows(_HOLDERS, [each.table for each in held])]
 
 
-def _failure(failed: StatementFailed, plan: FixPlan, database: Database, doubt: list[str]) -> Refused | Unavailable:
+def _failure(
+    failed: StatementFailed, plan: FixPlan, database: Questioned, way: Way, doubt: list[str]
+) -> Refused | Unavailable:
     if failed.lost and failed.committing:
         doubt[:] = ["the answer to the commit was lost"]
         return Unavailable(f"the server went away at the commit: {failed.said}")
     said = show_failure(failed.step, failed.said, failed.position)
     if failed.busy:
-        with session(database) as asked:
+        with session(database, way) as asked:
             holders = in_the_way(plan.rehearsal.held, _holders(asked, plan.rehearsal.held), timedelta())
         return Unavailable(f"{said}; {show_holders(holders)}")
     if failed.lost or failed.full:

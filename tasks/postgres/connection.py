@@ -118,6 +118,11 @@ def way_at(database: Reached, address: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in keywords_of(database).items() if key != "hostaddr"} | dict(address)
 
 
+def led_to(database: Reached, address: Mapping[str, str] | None) -> dict[str, str] | None:
+    """The same; without an address it is the conninfo's own way."""
+    return way_at(database, address) if address else None
+
+
 def restored_way(restore: Restore) -> dict[str, str]:
     """Where the restored server answers."""
     return {"host": restore.host, "port": str(restore.port)}

@@ -10,8 +10,9 @@ from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
 from recovery.fix_scripts import Script
 from recovery.fixes import REGISTER, Ground, Rehearsal, clone_name, show_failure
+from recovery.rds_catalog import Questioned, Reached
 from tasks.postgres.clones import Clone, clone_of
-from tasks.postgres.connection import Session, session
+from tasks.postgres.connection import Session, led_to, session, way_at
 from tasks.postgres.reading import read_state
 from tasks.postgres.schemas import difference, digest_of
 from tasks.postgres.scripts import (
@@ -34,20 +35,22 @@ _MEANING = (
     "row_security", "work_mem", "maintenance_work_mem",
 )  # fmt: skip
 _FROZEN = """
-SELECT current_setting('default_transaction_read_only') = 'on', datconnlimit
+SELECT current_setting('default_transaction_read_only') = 'on', datconnlimit, pg_is_in_recovery()
 FROM pg_database WHERE datname = current_database()
 """
 _CLOSED = ("not currently accepting connections", "too many connections for database")
 
 
 @task(name="read ground", task_run_name="read the ground of a fix of {service}", **ON_UNAVAILABLE)
-def read_ground(service: str, database: Database, digest: str) -> Ground:
+def read_ground(
+    service: str, database: Reached, digest: str, address: Mapping[str, str] | None = None
+) -> Ground:  # fmt: skip
     """Who we are there, how the database reads a script, whether it is frozen, and whether this one was applied.
 
     Raises Refused when the database is closed to us, Unavailable when it does not answer.
     """
     try:
-        with session(database) as asked:
+        with session(database, led_to(database, address)) as asked:
             asked.rows("RESET TIME ZONE")
             found = asked.rows(
                 "SELECT name, setting FROM pg_settings WHERE name = ANY(%s) ORDER BY name", list(_MEANING)
@@ -69,21 +72,36 @@ def rehearse_fix(service: str, version: str, database: Database, script: Script,
     """
     with clone_of(database, clone_name(service)) as clone:
         owner = clone.way | {"user": _owner(database, clone)}
-        counts = _count(database, owner)
-        try:
-            with session(database, clone.way) as asked:
-                prepare_session(asked, ground.settings)
-                prepare_register(asked)
-                began = time.monotonic()
-                done = run_script(asked, service, version, script, lambda: None, lambda done: None)
-                ended = time.monotonic()
-        except StatementFailed as failed:
-            raise _failure(failed) from None
-        if done is None:
-            raise Refused("the clone has the fix already: somebody applied it meanwhile, run this again")
-        return _told(
-            done, clone, (began, ended), _losses(database, owner, done, counts), ask_smoke(database, clone.way)
-        )
+        return _tried(service, version, database, script, ground, clone, owner)
+
+
+@task(name="rehearse fix on clone", task_run_name="rehearse a fix of {service} {version} on a clone", **ON_UNAVAILABLE)
+def rehearse_fix_on(
+    service: str, version: str, database: Questioned, script: Script, ground: Ground, address: Mapping[str, str],
+    copied: float,
+) -> Rehearsal:  # fmt: skip
+    """The same on a clone that others have restored, which answers at an address of its own after `copied` seconds."""
+    way = way_at(database, address)
+    return _tried(service, version, database, script, ground, Clone(way, copied), way)
+
+
+def _tried(
+    service: str, version: str, database: Questioned, script: Script, ground: Ground, clone: Clone,
+    owner: Mapping[str, str],
+) -> Rehearsal:  # fmt: skip
+    counts = _count(database, owner)
+    try:
+        with session(database, clone.way) as asked:
+            prepare_session(asked, ground.settings)
+            prepare_register(asked)
+            began = time.monotonic()
+            done = run_script(asked, service, version, script, lambda: None, lambda done: None)
+            ended = time.monotonic()
+    except StatementFailed as failed:
+        raise _failure(failed) from None
+    if done is None:
+        raise Refused("the clone has the fix already: somebody applied it meanwhile, run this again")
+    return _told(done, clone, (began, ended), _losses(database, owner, done, counts), ask_smoke(database, clone.way))
 
 
 def read_applied(asked: Session, service: str, digest: str) -> datetime | None:
@@ -95,7 +113,9 @@ def read_applied(asked: Session, service: str, digest: str) -> datetime | None:
     return applied
 
 
-def _frozen(read_only: bool, limit: int) -> str | None:
+def _frozen(read_only: bool, limit: int, standby: bool) -> str | None:
+    if standby:
+        return "the server is a standby, and a fix is written on its primary: name that in the conninfo"
     if not read_only and limit != 0:
         return None
     what = "default_transaction_read_only is on" if read_only else "its connection limit is 0"
@@ -108,7 +128,7 @@ def _owner(database: Database, clone: Clone) -> str:
         return str(asked.value("SELECT rolname FROM pg_roles WHERE oid = 10"))
 
 
-def _count(database: Database, owner: Mapping[str, str]) -> dict[str, int]:
+def _count(database: Reached, owner: Mapping[str, str]) -> dict[str, int]:
     with session(database, owner) as asked:
         return dict(read_state(asked).counts)
 
@@ -121,7 +141,7 @@ def _failure(failed: StatementFailed) -> Refused | Unavailable:
 
 
 def _losses(
-    database: Database, owner: Mapping[str, str], done: Done, counts: Mapping[str, int]
+    database: Reached, owner: Mapping[str, str], done: Done, counts: Mapping[str, int]
 ) -> tuple[tuple[tuple[str, int], ...], tuple[str, ...]]:
     """The tables that are no more or lost rows unseen, with the rows before; and those that were written anew."""
     with session(database, owner) as asked:

@@ -5,6 +5,7 @@ By SQL alone: no program of PostgreSQL's own, no directory, no archive of ours.
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from prefect import task
@@ -84,6 +85,24 @@ def name_point(service: Service, version: str, choice: Choice, seen: Clustered, 
     point = CnpgPoint(then, choice.point.attempt, seen.name, seen.uid, backup_id, origin)
     keep_value(path, point)
     return point
+
+
+@task(name="mark now", **LOOKING_AGAIN)
+def mark_now(service: Service, seen: Clustered, point: CnpgPoint, digest: str) -> CnpgPoint:
+    """Name the present position in the WAL, so that a copy can be recovered to it out of the backup before `point`.
+
+    The name has the time in it: of two of one name recovery stops at the first. It is in no register.
+    """
+    with session(cnpg_of(service), way_to(service, seen.name)) as asked:
+        _, standby, timeline = _itself(asked)
+        if standby:
+            raise Refused(f"{seen.name} takes no writes now, it is in recovery: wait until its primary is up")
+        now: datetime = asked.value("SELECT clock_timestamp()")
+        name = f"{service.name}-fix-{digest[:12]}-{now.astimezone(UTC):%Y%m%d%H%M%S%f}"
+        lsn = str(asked.value("SELECT pg_create_restore_point(%s)::text", name))
+        asked.rows("SELECT pg_switch_wal()")
+        _wait_until_archived(asked, seen.name, last_segment(timeline, lsn, int(asked.value(_SEGMENT_SIZE))))
+    return replace(point, then=replace(point.then, name=name, lsn=lsn, made_at=now))
 
 
 @task(name="say named point", **LOOKING_AGAIN)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from prefect import task
 
 from recovery.errors import Refused
-from recovery.rds import Managed, TimedPoint
+from recovery.rds import Managed, Moment, TimedPoint
 from recovery.rds_catalog import Rds
 from recovery.rds_gates import SECONDS_APART, TimedChoice
 from tasks.postgres.connection import Session, session
@@ -59,6 +59,15 @@ def mark_point(service: str, version: str, rds: Rds, choice: TimedChoice, seen: 
     point = TimedPoint(service, version, choice.name, choice.attempt, at, seen.identifier, seen.resource, before, after)
     keep_timed(point)
     return point
+
+
+@task(name="read moment", **LOOKING_AGAIN)
+def read_moment(rds: Rds, name: str, seen: Managed) -> Moment:
+    """The next whole second of the server's clock: a copy that is restored to it has all that is committed now."""
+    with session(rds) as asked:
+        now: datetime = asked.value("SELECT clock_timestamp()")
+    at = now.astimezone(UTC).replace(microsecond=0) + timedelta(seconds=1)
+    return Moment(name, at, seen.identifier, seen.resource)
 
 
 @task(name="say point", **LOOKING_AGAIN)

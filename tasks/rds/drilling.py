@@ -1,4 +1,4 @@
-"""Have RDS restore a copy that nobody is led to, for a drill or a salvage, and remove it again; our tags tell it."""
+"""Have RDS restore a copy that nobody is led to, for a drill, a salvage or a fix, and remove it; our tags tell it."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -8,7 +8,19 @@ from prefect import task
 
 from recovery.drills import Live
 from recovery.errors import Refused, Unavailable
-from recovery.rds import AVAILABLE, DRILLED, HOPELESS, ROLE, Managed, TimedPoint, base_of, drill_of, member_of
+from recovery.rds import (
+    AVAILABLE,
+    DRILLED,
+    HOPELESS,
+    ROLE,
+    Managed,
+    Moment,
+    Reachable,
+    TimedPoint,
+    base_of,
+    drill_of,
+    member_of,
+)
 from recovery.rds_catalog import Rds
 from recovery.rds_cluster_settings import CLUSTERS
 from recovery.rds_gates import judge_reach
@@ -65,6 +77,21 @@ def raise_base(rds: Rds, point: TimedPoint, damaged: Managed) -> Managed:
     return _up(rds, damaged, point, name)
 
 
+@task(name="raise clone", task_run_name="restore {moment.name} to try a fix on", **LOOKING_AGAIN)
+def raise_clone(rds: Rds, moment: Moment, name: str, source: Managed) -> Managed:
+    """The same of a moment of now, for a fix; what an earlier try has left is removed: it is of an earlier time."""
+    _remove(rds, name)
+    _restore(rds, source, moment, name)
+    return _up(rds, source, moment, name)
+
+
+@task(name="drop clone", task_run_name="remove the clone {name}", **LOOKING_AGAIN)
+@spoken
+def drop_clone(rds: Rds, name: str) -> str:
+    """Remove the clone that a fix was tried on. Raises like `drop_drill`."""
+    return f"removed the clone {name}" if _remove(rds, name) else f"skipped: the clone {name} is gone"
+
+
 @task(name="drop base", task_run_name="remove the copy of {point.name}", **LOOKING_AGAIN)
 @spoken
 def drop_base(rds: Rds, point: TimedPoint) -> str:
@@ -81,7 +108,7 @@ def drop_drill(rds: Rds, point: TimedPoint) -> str:
     return f"removed the copy {name}" if _remove(rds, name) else f"skipped: the copy {name} is gone"
 
 
-def _restore(rds: Rds, source: Managed, point: TimedPoint, name: str) -> None:
+def _restore(rds: Rds, source: Managed, point: Reachable, name: str) -> None:
     if late := judge_reach(source, point):
         raise Refused(f"{late}: wait some minutes")
     settings, tags = drilling(CLUSTERS if rds.is_cluster else INSTANCES, source, point.name)
@@ -98,7 +125,7 @@ def _restore(rds: Rds, source: Managed, point: TimedPoint, name: str) -> None:
         )  # fmt: skip
 
 
-def _up(rds: Rds, source: Managed, point: TimedPoint, name: str) -> Managed:
+def _up(rds: Rds, source: Managed, point: Reachable, name: str) -> Managed:
     """The copy when it is available; of a cluster, when its one instance is, too."""
     if rds.is_cluster:
         _available(rds, name, cluster=True)
@@ -106,7 +133,7 @@ def _up(rds: Rds, source: Managed, point: TimedPoint, name: str) -> Managed:
     return _available(rds, name, cluster=rds.is_cluster)
 
 
-def _make_writer(rds: Rds, source: Managed, point: TimedPoint, cluster: str) -> None:
+def _make_writer(rds: Rds, source: Managed, point: Reachable, cluster: str) -> None:
     """The one instance by which a restored cluster answers, modelled on the writer: RDS makes none."""
     name = member_of(cluster, 1)
     if look_instance(rds, name) is not None:

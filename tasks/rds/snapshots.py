@@ -3,7 +3,7 @@
 from prefect import task
 
 from recovery.errors import Refused, Unavailable
-from recovery.rds import Managed, TimedPoint, snapshot_of
+from recovery.rds import Managed, Reachable, TimedPoint, snapshot_of
 from recovery.rds_catalog import Rds
 from recovery.rds_gates import judge_reach
 from tasks.rds.api import LOOKING_AGAIN, Missing, Taken, call, wait_for
@@ -14,7 +14,7 @@ HELD = "ripcord:kept-for"
 
 
 @task(name="wait until reached", **LOOKING_AGAIN)
-def wait_until_reached(rds: Rds, point: TimedPoint) -> Managed:
+def wait_until_reached(rds: Rds, point: Reachable) -> Managed:
     """Wait until RDS can restore to the point, and return what it says then.
 
     Raises Refused when the database is another one by now, or when RDS does not come to the point in time.

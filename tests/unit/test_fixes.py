@@ -176,7 +176,6 @@ def test_the_steps_are_the_script_and_nothing_else(parts: list[tuple[str, str]])
 @pytest.mark.parametrize(
     ("server", "frozen", "free", "said"),
     [
-        ({"in_recovery": True}, None, 10**10, "the server is a standby, and a fix is written on its primary"),
         ({"programs": 16}, None, 10**10, "name those of the server in RIPCORD_POSTGRES_BIN"),
         ({"tablespaces": ("/mnt/fast",)}, None, 10**10, "a clone would share the tablespaces /mnt/fast"),
         ({"data_directory": "/var/backups"}, None, 10**10, "lie in one another: part them"),

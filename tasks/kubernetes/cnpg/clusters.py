@@ -24,21 +24,23 @@ from tasks.kubernetes.cnpg.reading import (
 from tasks.retry import spoken
 
 REMOVED = timedelta(minutes=10)
+ANEW = (Role.DRILL, Role.CLONE)
 
 
 @task(name="raise copy", task_run_name="recover a {role} to {point.name}", **LOOKING_AGAIN)
 def raise_copy(service: Service, seen: Clustered, point: CnpgPoint, role: Role) -> Clustered:
     """Have the operator recover a copy to the point, once, and wait until it is up; older copies are removed first.
 
-    A drill finds nothing to go on with: what one that was killed has left is removed, for it is to be timed whole.
+    A drill finds nothing to go on with: what one that was killed has left is removed, for it is to be timed whole. Nor
+    does a fix, whose clone is to be of now.
     Raises Refused when its name is taken by another or it cannot come up; Unavailable after `deadline`.
     """
     place, name = namespace_of(service), copy_of(point, role)
     for each in look_for(place, service.name, role):
-        if role is Role.DRILL or each.name != name or each.restored_to != point.name:
+        if role in ANEW or each.name != name or each.restored_to != point.name:
             _delete(place, each)
-    if role is Role.DRILL:
-        wait_for(lambda: look(place, name) is None or None, REMOVED, lambda: f"{name} of an earlier drill does not go")
+    if role in ANEW:
+        wait_for(lambda: look(place, name) is None or None, REMOVED, lambda: f"{name} of an earlier try does not go")
     return _made(place, name, service.name, role, point, proving(seen.spec, point), cnpg_of(service).deadline)
 
 

@@ -21,7 +21,7 @@ from recovery.errors import Refused, Unavailable
 from recovery.restore_points import RestorePoint
 from recovery.salvage_tables import Comparison, Kind, Table, plan_comparisons
 from recovery.salvages import Choice, Export, Found, Parted, judge_encoding, parted_beside, steps
-from tasks.postgres.connection import Session, quoted, session, way_at
+from tasks.postgres.connection import Session, led_to, quoted, session, way_at
 from tasks.postgres.copies import copy_of
 from tasks.postgres.engines import engine_of
 from tasks.postgres.places import place_of
@@ -105,10 +105,9 @@ def _compare(parted: Parted, copy: AbstractContextManager[Session]) -> str:
     place = Path(parted.directory)
     part = place.with_name(f".{place.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    way = way_at(parted.database, parted.damaged) if parted.damaged else None
     try:
         part.mkdir(mode=0o700, parents=True)
-        with copy as then, session(parted.database, way) as later:
+        with copy as then, session(parted.database, led_to(parted.database, parted.damaged)) as later:
             judge_encoding(*(str(side.value("SELECT getdatabaseencoding()::text")) for side in (then, later)))
             for side in (then, later):
                 side.rows(READING)
