@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from infra.lab.aws import aws
+from infra.lab.cnpg import Operator, cnpg
 from infra.lab.githost import GitHost, git_host
 from infra.lab.kubernetes import Cluster, control_plane
 from infra.lab.postgres import Postgres, postgres
@@ -53,3 +55,17 @@ def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A shop on servers of its own: a test deploys first what it wants served."""
     with shop_world(tmp_path_factory.mktemp("shop")) as world:
         yield world
+
+
+@pytest.fixture(name="moto", scope="session")
+def _moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A stand-in of AWS: a test empties it first."""
+    with aws(tmp_path_factory.mktemp("moto")) as url:
+        yield url
+
+
+@pytest.fixture(name="operator", scope="module")
+def _operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """A stand-in of CloudNativePG's operator: a test names its Clusters after itself."""
+    with cnpg(cluster, tmp_path_factory.mktemp("cnpg")) as operator:
+        yield operator

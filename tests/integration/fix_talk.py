@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import pytest
 
@@ -10,6 +11,7 @@ from recovery.catalog import Service
 from recovery.incidents import Cause
 from tasks.fix_form import FixApproval
 
+T = TypeVar("T", bound="FixTalk")
 BECAUSE = Cause(sentence="checkout fails")
 
 
@@ -34,11 +36,15 @@ class FixTalk:
 
 
 def listen(monkeypatch: pytest.MonkeyPatch) -> FixTalk:
-    """Stand between the flow and people."""
-    talk = FixTalk()
+    """Stand between the flow and people; nobody else is kept out."""
+    monkeypatch.setattr(flows.fix_forward, "one_at_a_time", lambda service: nullcontext())
+    return hear(FixTalk(), monkeypatch)
+
+
+def hear(talk: T, monkeypatch: pytest.MonkeyPatch) -> T:
+    """Have what people are told go to `talk`, and what they are asked."""
     monkeypatch.setenv("RIPCORD_PATIENCE", "0.05")
     for what, instead in {
-        "one_at_a_time": lambda service: nullcontext(),
         "ask_person": talk.ask,
         "this_run": lambda: "http://prefect/run",
         "show": lambda key, text, said: talk.shown.update({key: text}),

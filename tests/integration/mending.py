@@ -15,12 +15,10 @@ import flows.fix_forward
 from infra.lab.postgres import Postgres
 from recovery.fix_scripts import read_script
 from recovery.fixes import FixPlan, Ground, plan_fix
-from recovery.incidents import Cause
-from tasks.fix_form import FixApproval
 from tasks.postgres.fixing import read_ground, rehearse_fix
+from tests.integration.fix_talk import BECAUSE, FixTalk, hear
 from tests.integration.way_back import Shop, new_shop
 
-BECAUSE = Cause(sentence="checkout fails")
 TABLES = """
 CREATE TABLE carts (id int PRIMARY KEY, "owner name" text, code text, total numeric);
 INSERT INTO carts SELECT n, 'o' || n, 'c' || n % 10, n FROM generate_series(1, 1000) n;
@@ -28,14 +26,10 @@ INSERT INTO carts SELECT n, 'o' || n, 'c' || n % 10, n FROM generate_series(1, 1
 
 
 @dataclass
-class Mended:
+class Mended(FixTalk):
     """A shop whose database is mended, what was shown and told, and what a person answers."""
 
-    shop: Shop
-    shown: dict[str, str] = field(default_factory=dict)
-    told: dict[str, str] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    answer: bool = True
+    shop: Shop = field(kw_only=True)
     plans: list[FixPlan] = field(default_factory=list)
 
     def fix(self, script: str, *, version: str = "v1.2.0", rehearse: bool = False) -> str:
@@ -92,25 +86,12 @@ def mended_shop(server: Postgres, name: str, monkeypatch: pytest.MonkeyPatch) ->
 
 def mending(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Mended:
     """Have the flow mend this shop, and note what it shows, tells and asks."""
-    mended = Mended(shop)
-
-    def ask(form: type[FixApproval], description: str, key: str) -> FixApproval:
-        mended.asked.append(description)
-        return FixApproval(approve=mended.answer)
-
-    def tell(identity: str, title: str, text: str) -> str:
-        mended.told[identity] = f"{title}: {text}"
-        return title
+    mended = hear(Mended(shop=shop), monkeypatch)
 
     def plan(*given: Any) -> FixPlan:
         mended.plans.append(plan_fix(*given))
         return mended.plans[-1]
 
-    monkeypatch.setenv("RIPCORD_PATIENCE", "0.05")
     monkeypatch.setattr(flows.fix_forward, "plan_fix", plan)
     monkeypatch.setattr(flows.fix_forward, "read_service", lambda name: mended.shop.service)
-    monkeypatch.setattr(flows.fix_forward, "show", lambda key, text, said: mended.shown.update({key: text}))
-    monkeypatch.setattr(flows.fix_forward, "notify", tell)
-    monkeypatch.setattr(flows.fix_forward, "ask_person", ask)
-    monkeypatch.setattr(flows.fix_forward, "this_run", lambda: "http://prefect/run")
     return mended

@@ -5,9 +5,13 @@ is damaged, one behind whatever has our tag, and where a test has a third, that 
 away. What RDS would replay into the second and the third, `replay` writes into it.
 """
 
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -145,6 +149,21 @@ def is_restored(found: Mapping[str, Any]) -> bool:
 def is_copy(found: Mapping[str, Any]) -> bool:
     """Whether a description has the tag of a copy that is thrown away."""
     return any(each["Key"] == ROLE for each in found.get("TagList") or ())
+
+
+def policy(page: Path, kind: str) -> set[str]:
+    """The actions of RDS that a page's policy allows for a kind of database."""
+    [text] = re.findall(r"```json\n(.*?)```", page.read_text(), re.DOTALL)
+    found = [each for each in json.loads(text)["Statement"] if each["Sid"].startswith(kind)]
+    return {action.removeprefix("rds:") for each in found for action in each["Action"]}
+
+
+def forget_snapshots(copy: str) -> None:
+    """moto's automated snapshots outlive their cluster, and are in the way of the next of its name."""
+    client, now = boto3.session.Session().client("rds", region_name=REGION), datetime.now(UTC)
+    for minute in (now, now - timedelta(minutes=1)):
+        with suppress(client.exceptions.DBClusterSnapshotNotFoundFault):
+            client.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=f"rds:{copy}-{minute:%Y-%m-%d-%H-%M}")
 
 
 Hook = Callable[[str, dict[str, Any]], None]

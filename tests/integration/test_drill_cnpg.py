@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import flows.drill
-from infra.lab.cnpg import Operator, cnpg
+from infra.lab.cnpg import Operator
 from infra.lab.kubernetes import Cluster
 from infra.lab.process import wait_until
 from recovery.catalog import Service
@@ -20,12 +20,6 @@ from tasks.kubernetes.cnpg.reading import look
 from tasks.postgres.drilling import read_drills
 from tasks.postgres.named_points import prove_recovered, read_proved
 from tests.integration.cnpg_shop import CnpgShop, new_cnpg_shop
-
-
-@pytest.fixture(name="operator", scope="module")
-def _operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    with cnpg(cluster, tmp_path_factory.mktemp("cnpg")) as operator:
-        yield operator
 
 
 @pytest.fixture(name="told")

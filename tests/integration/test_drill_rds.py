@@ -1,26 +1,31 @@
 """The drill on RDS: moto answers for the API, the lab's PostgreSQL stands behind the copy's address."""
 
-import json
-import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from datetime import UTC, datetime, timedelta
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 
 import flows.drill
-from infra.lab.aws import aws
 from infra.lab.postgres import Postgres, postgres
 from recovery.catalog import Service
 from recovery.drills import Drill, DrillsFailed, Finding
 from recovery.rds import DRILLED, RESTORED_TO, ROLE
 from tasks.postgres.drilling import read_drills
 from tasks.rds import drilling, raise_drill
-from tests.integration.rds_shop import REGION, SMOKE, URL, RdsShop, give_password, new_rds_shop
+from tests.integration.rds_shop import (
+    REGION,
+    SMOKE,
+    URL,
+    RdsShop,
+    forget_snapshots,
+    give_password,
+    new_rds_shop,
+    policy,
+)
 from tests.integration.test_restore_rds import make_cluster, make_instance
 
 PAGE = Path(__file__).parents[2] / "docs" / "runbooks" / "drill.md"
@@ -35,32 +40,22 @@ def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Postgre
         yield serving, copy
 
 
-@pytest.fixture(name="moto", scope="module")
-def _moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with aws(tmp_path_factory.mktemp("moto")) as url:
-        yield url
-
-
 @pytest.fixture(name="opening")
 def _opening(servers: tuple[Postgres, Postgres], moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opening:
     monkeypatch.setattr(flows.drill, "one_at_a_time", lambda service: nullcontext())
     for part in ("show", "notify"):
         monkeypatch.setattr(flows.drill, part, lambda *said: "said")
 
-    def without_snapshots(operation: str, _: dict[str, Any]) -> None:
-        """moto's automated snapshots outlive their cluster, and are in the way of the next of its name."""
+    def before(operation: str, _: dict[str, Any]) -> None:
         if operation == "RestoreDBClusterToPointInTime":
-            client, now = boto3.session.Session().client("rds", region_name=REGION), datetime.now(UTC)
-            for minute in (now, now - timedelta(minutes=1)):
-                with suppress(client.exceptions.DBClusterSnapshotNotFoundFault):
-                    client.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=f"rds:{COPY}-{minute:%Y-%m-%d-%H-%M}")
+            forget_snapshots(COPY)
 
     @contextmanager
     def opening(kind: str) -> Iterator[RdsShop]:
         httpx.post(f"{moto}/moto-api/reset", trust_env=False)
         rds = {kind: "shop", "region": REGION, "url_variable": URL, "smoke": [SMOKE.model_dump()]}
         service = {"name": "shop", "namespace": "acme", "repository": "acme/shop", "rds": rds}
-        archive, hooks = str(tmp_path / "archive"), {"before": without_snapshots}
+        archive, hooks = str(tmp_path / "archive"), {"before": before}
         with new_rds_shop(servers, Service.model_validate(service), moto, monkeypatch, archive, hooks) as shop:
             make_instance(shop) if kind == "instance" else make_cluster(shop)
             assert shop.gate().proved
@@ -90,13 +85,6 @@ def names(shop: RdsShop) -> tuple[list[str], list[str]]:
     return sorted(shop.instances()), sorted(shop.clusters())
 
 
-def policy(kind: str) -> set[str]:
-    """The actions of RDS that the page's policy allows for a drill of a kind of database."""
-    [text] = re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    found = [each for each in json.loads(text)["Statement"] if each["Sid"].startswith(kind)]
-    return {action.removeprefix("rds:") for each in found for action in each["Action"]}
-
-
 def test_a_copy_is_restored_compared_and_removed(opening: Opening) -> None:
     """With the point's second, deletable and in one zone; what serves is asked and not changed."""
     with opening("instance") as shop:
@@ -117,7 +105,7 @@ def test_a_copy_is_restored_compared_and_removed(opening: Opening) -> None:
         assert shop.asked("DeleteDBInstance") == [
             {"DBInstanceIdentifier": COPY, "SkipFinalSnapshot": True, "DeleteAutomatedBackups": True}
         ]
-        assert {operation for operation, _ in shop.calls} == policy("Instances")
+        assert {operation for operation, _ in shop.calls} == policy(PAGE, "Instances")
 
 
 def test_a_cluster_is_drilled_by_one_instance(opening: Opening) -> None:
@@ -131,7 +119,7 @@ def test_a_cluster_is_drilled_by_one_instance(opening: Opening) -> None:
         assert [told["DBInstanceIdentifier"] for told in shop.asked("CreateDBInstance")] == [f"{COPY}-1"]
         deleting = [name for name, _ in shop.calls if name.startswith("Delete")]
         assert deleting == ["DeleteDBInstance", "DeleteDBCluster"]
-        assert {operation for operation, _ in shop.calls} <= policy("Clusters")
+        assert {operation for operation, _ in shop.calls} <= policy(PAGE, "Clusters")
 
 
 @pytest.mark.parametrize("kind", ["instance", "cluster"])

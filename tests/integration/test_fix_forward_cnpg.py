@@ -1,22 +1,22 @@
 """Fix-forward on CloudNativePG: a real API server and PostgreSQL, a clone that is really recovered to now."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import flows.trying
-from infra.lab.cnpg import Operator, cnpg
+from infra.lab.cnpg import Operator
 from infra.lab.kubernetes import Cluster
 from recovery.errors import Refused
 from recovery.fix_scripts import read_script
 from tasks.kubernetes import api
 from tasks.kubernetes.cnpg import clusters, reading
 from tests.integration.cnpg_shop import CnpgShop, new_cnpg_shop
+from tests.integration.dying import Death, of_the_living
 from tests.integration.fix_talk import FixTalk, fix, listen
-from tests.integration.test_restore_cnpg import Death
 
 # It fails where the order is not that was taken after the gate: on anything but a clone of now.
 FIX = """
@@ -25,12 +25,6 @@ ALTER TABLE orders ADD note text;
 INSERT INTO orders (amount, note) VALUES (0, 'mended')
 """
 COLUMNS = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'orders'"
-
-
-@pytest.fixture(name="operator", scope="module")
-def _operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    with cnpg(cluster, tmp_path_factory.mktemp("cnpg")) as operator:
-        yield operator
 
 
 @pytest.fixture(name="talk", autouse=True)
@@ -103,11 +97,6 @@ def test_killed_at_every_change_it_is_applied_once(shop: CnpgShop, monkeypatch: 
         real(method, path, *given)
         died.append(method)
         raise Death(method)
-
-    @contextmanager
-    def of_the_living(act: Callable[[], str]) -> Iterator[None]:
-        yield
-        act()
 
     for module in (reading, clusters):
         monkeypatch.setattr(module, "request", dying)

@@ -1,27 +1,35 @@
 """Fix-forward on RDS: moto answers for the API, servers of the lab stand behind the database and behind the clone."""
 
-import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 
 import flows.trying
-from infra.lab.aws import aws
 from infra.lab.postgres import Postgres, postgres
 from recovery.catalog import Service
 from recovery.errors import Refused
 from recovery.fix_scripts import read_script
 from recovery.rds import DRILLED, ROLE
+from tests.integration.dying import Death, of_the_living
 from tests.integration.fix_talk import FixTalk, fix, listen
-from tests.integration.rds_shop import REGION, SMOKE, URL, Hook, RdsShop, fill, give_password, new_rds_shop
-from tests.integration.test_restore_rds import Death, make_cluster, make_instance
+from tests.integration.rds_shop import (
+    REGION,
+    SMOKE,
+    URL,
+    Hook,
+    RdsShop,
+    fill,
+    forget_snapshots,
+    give_password,
+    new_rds_shop,
+    policy,
+)
+from tests.integration.test_restore_rds import make_cluster, make_instance
 
 PAGE = Path(__file__).parents[2] / "docs" / "runbooks" / "fix_forward.md"
 FIX = "ALTER TABLE orders ADD note text; INSERT INTO orders (amount, note) VALUES (0, 'mended')"
@@ -37,12 +45,6 @@ def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Postgre
         yield serving, clone
 
 
-@pytest.fixture(name="moto", scope="module")
-def _moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with aws(tmp_path_factory.mktemp("moto")) as url:
-        yield url
-
-
 @pytest.fixture(name="talk", autouse=True)
 def _talk(monkeypatch: pytest.MonkeyPatch) -> FixTalk:
     return listen(monkeypatch)
@@ -51,14 +53,10 @@ def _talk(monkeypatch: pytest.MonkeyPatch) -> FixTalk:
 @pytest.fixture(name="opening")
 def _opening(servers: tuple[Postgres, Postgres], moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opening:
     def anew(operation: str, _: dict[str, Any]) -> None:
-        """What RDS restores is another database each time; moto's snapshots are in the way of the next of its name."""
+        """What RDS restores is another database each time."""
         if operation.endswith("ToPointInTime"):
             fill(servers[1], "shop")
-            client, now = boto3.session.Session().client("rds", region_name=REGION), datetime.now(UTC)
-            for minute in (now, now - timedelta(minutes=1)):
-                with suppress(client.exceptions.DBClusterSnapshotNotFoundFault):
-                    name = f"rds:{CLONE}-{minute:%Y-%m-%d-%H-%M}"
-                    client.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=name)
+            forget_snapshots(CLONE)
 
     @contextmanager
     def opening(kind: str, hooks: dict[str, Hook] | None = None) -> Iterator[RdsShop]:
@@ -86,13 +84,6 @@ def registered(shop: RdsShop) -> int:
     return int(shop.sql("SELECT count(*) FROM ripcord.fixes")[0][0])
 
 
-def policy(kind: str) -> set[str]:
-    """The actions of RDS that the page's policy allows for a kind of database."""
-    [text] = re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    found = [each for each in json.loads(text)["Statement"] if each["Sid"].startswith(kind)]
-    return {action.removeprefix("rds:") for each in found for action in each["Action"]}
-
-
 @pytest.mark.parametrize("kind", ["instance", "cluster"])
 def test_a_fix_is_tried_on_what_rds_restores_and_applied_once(opening: Opening, talk: FixTalk, kind: str) -> None:
     """To a moment that is not over when the fix is asked for; the clone is removed, a repeat changes nothing."""
@@ -108,7 +99,9 @@ def test_a_fix_is_tried_on_what_rds_restores_and_applied_once(opening: Opening, 
         [told] = shop.asked("RestoreDBInstanceToPointInTime") + shop.asked("RestoreDBClusterToPointInTime")
         assert told.get("RestoreTime", told.get("RestoreToTime", begun)) > begun
         assert {each["Key"]: each["Value"] for each in told["Tags"]}[ROLE] == DRILLED
-        assert {operation for operation, _ in shop.calls} <= policy("Instances" if kind == "instance" else "Clusters")
+        assert {operation for operation, _ in shop.calls} <= policy(
+            PAGE, "Instances" if kind == "instance" else "Clusters"
+        )
 
         calls = len(shop.calls)
         assert fix(shop.service, FIX).startswith("skipped: the fix was applied at 2")
@@ -162,11 +155,6 @@ def test_killed_at_every_call_it_is_applied_once(opening: Opening, monkeypatch: 
         seen += 1
         if seen == run:
             raise Death(operation)
-
-    @contextmanager
-    def of_the_living(act: Callable[[], str]) -> Iterator[None]:
-        yield
-        act()
 
     monkeypatch.setattr(flows.trying, "afterwards", of_the_living)
     with opening(kind, {"after": die}) as shop:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import flows.prepare_cnpg
-from infra.lab.cnpg import Operator, cnpg
+from infra.lab.cnpg import Operator
 from infra.lab.kubernetes import Cluster
 from infra.lab.process import LabError, wait_until
 from recovery.errors import Refused, Unavailable
@@ -19,12 +19,6 @@ from tasks.kubernetes.cnpg import clusters
 from tasks.kubernetes.cnpg.checking import check_cnpg
 from tasks.postgres import named_points
 from tests.integration.cnpg_shop import PLUGIN, CnpgShop, by_plugin, cluster_spec, new_cnpg_shop
-
-
-@pytest.fixture(name="operator", scope="module")
-def _operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    with cnpg(cluster, tmp_path_factory.mktemp("cnpg")) as operator:
-        yield operator
 
 
 @pytest.fixture(name="shop")

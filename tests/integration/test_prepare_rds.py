@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 import flows.asking
-from infra.lab.aws import aws
 from infra.lab.postgres import Postgres
 from recovery.catalog import Service
 from recovery.errors import Refused
@@ -22,12 +21,6 @@ from tasks.postgres.timed_points import read_attempts
 from tasks.rds.checking import check_rds
 from tasks.rds.snapshots import wait_until_reached
 from tests.integration.rds_shop import REGION, SMOKE, URL, RdsShop, new_rds_shop
-
-
-@pytest.fixture(name="moto", scope="module")
-def _moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with aws(tmp_path_factory.mktemp("moto")) as url:
-        yield url
 
 
 @pytest.fixture(name="shop")

@@ -13,7 +13,7 @@ import pytest
 
 import flows.asking
 import flows.restore_cnpg
-from infra.lab.cnpg import Operator, cnpg
+from infra.lab.cnpg import Operator
 from infra.lab.kubernetes import Cluster
 from infra.lab.process import wait_until
 from recovery.cnpg_wording import report_cnpg
@@ -23,19 +23,10 @@ from tasks.approvals import RestoreAnswer
 from tasks.kubernetes import api, secrets
 from tasks.kubernetes.cnpg import backups, clusters, fencing, leading, reading
 from tests.integration.cnpg_shop import CnpgShop, by_plugin, cluster_spec, new_cnpg_shop
+from tests.integration.dying import Death
 
 FENCE = "cnpg.io/fencedInstances"
 MODULES = (reading, backups, clusters, fencing, leading, secrets, kubernetes)
-
-
-class Death(BaseException):
-    """The process ends here: nothing of ours catches it, as nothing catches kill -9."""
-
-
-@pytest.fixture(name="operator", scope="module")
-def _operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    with cnpg(cluster, tmp_path_factory.mktemp("cnpg")) as operator:
-        yield operator
 
 
 @pytest.fixture(name="shop")

@@ -1,7 +1,5 @@
 """The restore on RDS: moto answers for the API, the lab's PostgreSQL stands behind the addresses."""
 
-import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -12,20 +10,16 @@ import httpx
 import psycopg
 import pytest
 
-from infra.lab.aws import aws
 from infra.lab.postgres import Postgres, postgres
 from recovery.catalog import Service
 from recovery.errors import Incomplete, Refused
 from recovery.rds import RESTORED_TO
-from tests.integration.rds_shop import REGION, SMOKE, URL, Hook, RdsShop, give_password, new_rds_shop
+from tests.integration.dying import Death
+from tests.integration.rds_shop import REGION, SMOKE, URL, Hook, RdsShop, give_password, new_rds_shop, policy
 
 PAGE = Path(__file__).parents[2] / "docs" / "runbooks" / "restore_rds.md"
 NAMED = ["shop", "shop-damaged-v1-2-0"]
 Opening = Callable[..., AbstractContextManager[RdsShop]]
-
-
-class Death(BaseException):
-    """The process ends here: nothing of ours catches it, as nothing catches kill -9."""
 
 
 @pytest.fixture(name="servers", scope="module")
@@ -34,12 +28,6 @@ def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Postgre
     with postgres(first) as damaged, postgres(second) as restored:
         give_password(restored, damaged.password)
         yield damaged, restored
-
-
-@pytest.fixture(name="moto", scope="module")
-def _moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with aws(tmp_path_factory.mktemp("moto")) as url:
-        yield url
 
 
 @pytest.fixture(name="opening")
@@ -119,13 +107,6 @@ def as_before(shop: RdsShop) -> None:
     assert shop.sql("INSERT INTO orders (amount) VALUES (0) RETURNING amount") == [(0,)]
 
 
-def policy(kind: str) -> set[str]:
-    """The actions of RDS that the page's policy allows for a kind of database."""
-    [text] = re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    [found] = [each for each in json.loads(text)["Statement"] if each["Sid"] == kind]
-    return {action.removeprefix("rds:") for action in found["Action"]}
-
-
 def test_the_restored_instance_takes_the_name_and_the_damaged_one_is_kept(shop: RdsShop) -> None:
     """What was written since is closed away and not lost; numbers that somebody saw are not given out again."""
     spoil(shop)
@@ -137,7 +118,7 @@ def test_the_restored_instance_takes_the_name_and_the_damaged_one_is_kept(shop: 
     assert "shop takes writes, has the restored data and answers 1 smoke queries" in said
     assert [each["DBSnapshotIdentifier"] for each in shop.client.describe_db_snapshots()["DBSnapshots"]
             if each["SnapshotType"] == "manual"] == ["shop-before-v1-2-0"]  # fmt: skip
-    assert {operation for operation, _ in shop.calls} == policy("Instances")
+    assert {operation for operation, _ in shop.calls} == policy(PAGE, "Instances")
 
     again = shop.take_back()
 
@@ -268,7 +249,7 @@ def test_the_service_model_has_what_moto_was_told() -> None:
     """What we send is in AWS's own description of the calls, so that moto's leniency hides nothing."""
     service = botocore.session.get_session().get_service_model("rds")
 
-    assert policy("Instances") | policy("Clusters") <= set(service.operation_names)
+    assert policy(PAGE, "Instances") | policy(PAGE, "Clusters") <= set(service.operation_names)
 
 
 def test_a_cluster_goes_back_with_as_many_instances(opening: Opening) -> None:
@@ -304,7 +285,7 @@ def test_a_cluster_goes_back_with_as_many_instances(opening: Opening) -> None:
         ]
         tiers = {name: each["PromotionTier"] for name, each in shop.instances().items()}
         assert set(tiers.values()) == {1}
-        assert {operation for operation, _ in shop.calls} == policy("Clusters")
+        assert {operation for operation, _ in shop.calls} == policy(PAGE, "Clusters")
 
 
 def test_a_cluster_that_is_killed_after_every_change_has_no_instance_twice(opening: Opening) -> None:

@@ -1,8 +1,8 @@
 """The salvage on CloudNativePG: a real API server and PostgreSQL, real recoveries, a stand-in of the operator."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 import flows.parting
-from infra.lab.cnpg import Operator, cnpg
+from infra.lab.cnpg import Operator
 from infra.lab.kubernetes import Cluster
 from infra.lab.process import wait_until
 from recovery.cnpg import Role, cluster_of
@@ -20,14 +20,9 @@ from tasks.kubernetes import api
 from tasks.kubernetes.cnpg import clusters, fencing, reading
 from tasks.salvage_form import SalvageAnswer
 from tests.integration.cnpg_shop import CnpgShop, new_cnpg_shop
+from tests.integration.dying import Death, of_the_living
 from tests.integration.salvage_talk import Talk, found_in, listen, salvage
-from tests.integration.test_restore_cnpg import FENCE, Death
-
-
-@pytest.fixture(name="operator", scope="module")
-def _operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    with cnpg(cluster, tmp_path_factory.mktemp("cnpg")) as operator:
-        yield operator
+from tests.integration.test_restore_cnpg import FENCE
 
 
 @pytest.fixture(name="talk", autouse=True)
@@ -67,13 +62,6 @@ def kept(shop: CnpgShop) -> None:
     """Two Clusters and no more: the damaged one, fenced, and the one that serves."""
     fenced(shop)
     assert sorted(shop.clusters()) == sorted([shop.name, shop.restored])
-
-
-@contextmanager
-def of_the_living(act: Callable[[], str]) -> Iterator[None]:
-    """Nothing tidies up after kill -9."""
-    yield
-    act()
 
 
 def test_what_was_written_after_the_point_is_found_and_taken_back(shop: CnpgShop, talk: Talk) -> None:

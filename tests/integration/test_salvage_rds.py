@@ -1,30 +1,36 @@
 """The salvage on RDS: moto answers for the API, three servers of the lab stand behind the addresses."""
 
-import json
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import psycopg
 import pytest
 
 import flows.parting
-from infra.lab.aws import aws
 from infra.lab.postgres import Postgres, postgres
 from recovery.catalog import Service
 from recovery.errors import Refused, Unavailable
 from recovery.rds import DRILLED, RESTORED_TO, ROLE
 from recovery.salvages import Choice
 from tasks.salvage_form import SalvageAnswer
-from tests.integration.rds_shop import REGION, SMOKE, URL, Hook, RdsShop, give_password, new_rds_shop
+from tests.integration.dying import Death, of_the_living
+from tests.integration.rds_shop import (
+    REGION,
+    SMOKE,
+    URL,
+    Hook,
+    RdsShop,
+    forget_snapshots,
+    give_password,
+    new_rds_shop,
+    policy,
+)
 from tests.integration.salvage_talk import Talk, found_in, listen, salvage
-from tests.integration.test_restore_rds import Death, make_cluster, make_instance
+from tests.integration.test_restore_rds import make_cluster, make_instance
 
 PAGE = Path(__file__).parents[2] / "docs" / "runbooks" / "salvage.md"
 COPY, DAMAGED = "shop-then-v1-2-0", "shop-damaged-v1-2-0"
@@ -40,32 +46,22 @@ def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Postgre
         yield damaged, restored, then
 
 
-@pytest.fixture(name="moto", scope="module")
-def _moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with aws(tmp_path_factory.mktemp("moto")) as url:
-        yield url
-
-
 @pytest.fixture(name="opening")
 def _opening(
     servers: tuple[Postgres, Postgres, Postgres], moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Opening:
     """A shop that was taken back: its damaged database has rows of after the point, its copies have none."""
 
-    def without_snapshots(operation: str, _: dict[str, Any]) -> None:
-        """moto's automated snapshots outlive their cluster, and are in the way of the next of its name."""
+    def before(operation: str, _: dict[str, Any]) -> None:
         if operation == "RestoreDBClusterToPointInTime":
-            client, now = boto3.session.Session().client("rds", region_name=REGION), datetime.now(UTC)
-            for minute in (now, now - timedelta(minutes=1)):
-                with suppress(client.exceptions.DBClusterSnapshotNotFoundFault):
-                    client.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier=f"rds:{COPY}-{minute:%Y-%m-%d-%H-%M}")
+            forget_snapshots(COPY)
 
     @contextmanager
     def opening(kind: str, hooks: dict[str, Hook] | None = None, *, restored: bool = True) -> Iterator[RdsShop]:
         httpx.post(f"{moto}/moto-api/reset", trust_env=False)
         rds = {kind: "shop", "region": REGION, "url_variable": URL, "smoke": [SMOKE.model_dump()]}
         service = Service.model_validate({"name": "shop", "namespace": "acme", "repository": "acme/shop", "rds": rds})
-        archive, hooks = str(tmp_path / "archive"), {"before": without_snapshots, **(hooks or {})}
+        archive, hooks = str(tmp_path / "archive"), {"before": before, **(hooks or {})}
         with new_rds_shop(servers[:2], service, moto, monkeypatch, archive, hooks, copies=servers[2]) as shop:
             make_instance(shop) if kind == "instance" else make_cluster(shop)
             assert shop.gate().proved
@@ -106,13 +102,6 @@ def kept(shop: RdsShop) -> None:
         shop.sql("SELECT 1")
 
 
-def policy(kind: str) -> set[str]:
-    """The actions of RDS that the page's policy allows for a kind of database."""
-    [text] = re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    found = [each for each in json.loads(text)["Statement"] if each["Sid"].startswith(kind)]
-    return {action.removeprefix("rds:") for each in found for action in each["Action"]}
-
-
 @pytest.mark.parametrize("kind", ["instance", "cluster"])
 def test_what_was_written_after_the_point_is_found_and_taken_back(opening: Opening, talk: Talk, kind: str) -> None:
     """Against a copy that RDS restores out of the damaged one's backups, though customers write to the restored one."""
@@ -125,7 +114,9 @@ def test_what_was_written_after_the_point_is_found_and_taken_back(opening: Openi
         assert said == f"shop: 34 rows of 1 tables were written after {shop.point().name}: {place(shop)}"
         assert found_in(place(shop)) == {"inserted": 30, "changed": 3, "deleted": 1}
         kept(shop)
-        assert {operation for operation, _ in shop.calls} <= policy("Instances" if kind == "instance" else "Clusters")
+        assert {operation for operation, _ in shop.calls} <= policy(
+            PAGE, "Instances" if kind == "instance" else "Clusters"
+        )
         [told] = shop.asked("RestoreDBInstanceToPointInTime") + shop.asked("RestoreDBClusterToPointInTime")
         source = told.get("SourceDBInstanceIdentifier") or told.get("SourceDBClusterIdentifier")
         assert source == DAMAGED
@@ -228,11 +219,6 @@ def test_killed_at_every_call_it_exports_once(
         if dying and seen == run:
             raise Death(operation)
 
-    @contextmanager
-    def of_the_living(act: Callable[[], str]) -> Iterator[None]:
-        yield
-        act()
-
     monkeypatch.setattr(flows.parting, "afterwards", of_the_living)
     with opening(kind, {moment: die}) as shop:
         dying, said = True, ""
@@ -259,11 +245,6 @@ def test_killed_at_every_step_the_damaged_one_is_closed_in_the_end(
         if moment == "after":
             real(*given)
         raise Death(step)
-
-    @contextmanager
-    def of_the_living(act: Callable[[], str]) -> Iterator[None]:
-        yield
-        act()
 
     with opening("instance") as shop:
         with monkeypatch.context() as patch:
