@@ -4,7 +4,6 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from infra.lab.postgres_home import give
 from recovery.catalog import Catalogue
 from recovery.drills import Drill, DrillsFailed, Finding, Promise
 from tasks.postgres.drilling import HISTORY, read_drills
+from tests.integration.drill_talk import listen
 from tests.integration.test_way_back import digest, running
 from tests.integration.test_way_back_faults import archived, flip
 from tests.integration.way_back import URL, Shop, new_shop
@@ -33,12 +33,7 @@ def _gated(archiving: Postgres) -> Iterator[Shop]:
 
 @pytest.fixture(name="told")
 def _told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """What was shown and told, instead of showing and telling it."""
-    told: list[tuple[str, ...]] = []
-    monkeypatch.setattr(flows.drill, "one_at_a_time", lambda service: nullcontext())
-    monkeypatch.setattr(flows.drill, "show", lambda key, page, said: told.append(("show", key, page)))
-    monkeypatch.setattr(flows.drill, "notify", lambda *said: told.append(("notify", *said)))
-    return told
+    return listen(monkeypatch)
 
 
 @pytest.fixture(name="shop")

@@ -1,7 +1,6 @@
 """The drill on CloudNativePG: a copy that the operator recovers is held against what was, timed and removed."""
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,23 +12,19 @@ from infra.lab.kubernetes import Cluster
 from infra.lab.process import wait_until
 from recovery.catalog import Service
 from recovery.cnpg import Clustered, CnpgPoint, Role, cluster_of
-from recovery.drills import Drill, DrillsFailed, Finding
+from recovery.drills import Finding
 from recovery.restore_points import WayBack
 from tasks.kubernetes.cnpg import raise_copy
 from tasks.kubernetes.cnpg.reading import look
 from tasks.postgres.drilling import read_drills
 from tasks.postgres.named_points import prove_recovered, read_proved
 from tests.integration.cnpg_shop import CnpgShop, new_cnpg_shop
+from tests.integration.drill_talk import drill, failed, listen
 
 
 @pytest.fixture(name="told")
 def _told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """What was shown and told, instead of showing and telling it."""
-    told: list[tuple[str, ...]] = []
-    monkeypatch.setattr(flows.drill, "one_at_a_time", lambda service: nullcontext())
-    monkeypatch.setattr(flows.drill, "show", lambda key, page, said: told.append(("show", key, page)))
-    monkeypatch.setattr(flows.drill, "notify", lambda *said: told.append(("notify", *said)))
-    return told
+    return listen(monkeypatch)
 
 
 @pytest.fixture(name="shop")
@@ -38,20 +33,6 @@ def _shop(
 ) -> Iterator[CnpgShop]:
     with new_cnpg_shop(cluster, operator, monkeypatch, str(tmp_path / "archive")) as shop:
         yield shop
-
-
-def drill(shop: CnpgShop) -> str:
-    """The whole flow for this service."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flows.drill, "read_service", lambda name: shop.service)
-        return flows.drill.drill.fn(shop.service.name)
-
-
-def failed(shop: CnpgShop) -> Drill:
-    """The line of a drill that must not hold."""
-    with pytest.raises(DrillsFailed):
-        drill(shop)
-    return read_drills.fn(shop.service)[-1]
 
 
 def name_of_copy(shop: CnpgShop) -> str:
@@ -65,7 +46,7 @@ def test_the_newest_point_is_restored_measured_and_thrown_away(shop: CnpgShop, t
     assert shop.gate().proved
     before = shop.clusters()[shop.name]["metadata"]["resourceVersion"], shop.backups().keys()
 
-    said = drill(shop)
+    said = drill(shop.service)
 
     [done] = read_drills.fn(shop.service)
     assert (done.finding, done.point) == (Finding.HELD, shop.point().name)
@@ -90,11 +71,11 @@ def test_a_copy_that_is_not_what_was_is_told_once_and_removed_by_the_next(
     assert shop.service.cnpg
     wrong = shop.with_(smoke=(shop.service.cnpg.smoke[0].model_copy(update={"equals": "1"}),))
 
-    assert failed(wrong).finding is Finding.BROKEN
+    assert failed(wrong.service).finding is Finding.BROKEN
     left = shop.clusters()[name_of_copy(shop)]["metadata"]["uid"]
-    assert failed(wrong).finding is Finding.BROKEN
+    assert failed(wrong.service).finding is Finding.BROKEN
     assert shop.clusters()[name_of_copy(shop)]["metadata"]["uid"] != left
-    drill(shop)
+    drill(shop.service)
 
     assert [*shop.clusters()] == [shop.name]
     titles = [said[2] for said in told if said[0] == "notify"]
@@ -119,7 +100,7 @@ def test_what_a_killed_drill_has_left_is_removed_and_not_gone_on_with(
 
     monkeypatch.setattr(flows.drill, "prove_recovered", noting)
 
-    drill(shop)
+    drill(shop.service)
 
     [copy] = seen
     assert copy
@@ -129,23 +110,23 @@ def test_what_a_killed_drill_has_left_is_removed_and_not_gone_on_with(
 
 def test_without_a_proved_point_of_this_very_cluster_there_is_no_way_back(shop: CnpgShop) -> None:
     """A point of a Cluster that had the name before is none."""
-    assert failed(shop).finding is Finding.NO_SET
+    assert failed(shop.service).finding is Finding.NO_SET
     assert shop.gate().proved
     point = shop.point()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flows.drill, "read_proved", lambda service: ())
-        assert "has no proved set" in failed(shop).said
+        assert "has no proved set" in failed(shop.service).said
     assert point in read_proved.fn(shop.service)
 
 
 def test_a_promise_that_is_not_kept_and_a_server_that_is_silent_fail(shop: CnpgShop) -> None:
     """Too slow is not broken; a Cluster that is down is drilled, and what was not looked at never reads as held."""
     assert shop.gate().proved
-    assert failed(shop.with_(rto=timedelta(milliseconds=1))).finding is Finding.SLOW
-    assert failed(shop.with_(rpo=timedelta(0))).finding is Finding.OLD
+    assert failed(shop.with_(rto=timedelta(milliseconds=1)).service).finding is Finding.SLOW
+    assert failed(shop.with_(rpo=timedelta(0)).service).finding is Finding.OLD
 
     shop.kubectl("annotate", "clusters.postgresql.cnpg.io", shop.name, 'cnpg.io/fencedInstances=["*"]')
     wait_until(lambda: not shop.operator.server(shop.name).up, what="the fence", seconds=30)
-    blind = failed(shop)
+    blind = failed(shop.service)
     assert blind.finding is Finding.BLIND
     assert blind.phases

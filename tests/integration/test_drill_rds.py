@@ -1,7 +1,7 @@
 """The drill on RDS: moto answers for the API, the lab's PostgreSQL stands behind the copy's address."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-import flows.drill
 from infra.lab.postgres import Postgres, postgres
 from recovery.catalog import Service
-from recovery.drills import Drill, DrillsFailed, Finding
+from recovery.drills import Finding
 from recovery.rds import DRILLED, RESTORED_TO, ROLE
 from tasks.postgres.drilling import read_drills
 from tasks.rds import drilling, raise_drill
+from tests.integration.drill_talk import drill, failed, listen
 from tests.integration.rds_shop import (
     REGION,
     SMOKE,
@@ -42,9 +42,7 @@ def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Postgre
 
 @pytest.fixture(name="opening")
 def _opening(servers: tuple[Postgres, Postgres], moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opening:
-    monkeypatch.setattr(flows.drill, "one_at_a_time", lambda service: nullcontext())
-    for part in ("show", "notify"):
-        monkeypatch.setattr(flows.drill, part, lambda *said: "said")
+    listen(monkeypatch)
 
     def before(operation: str, _: dict[str, Any]) -> None:
         if operation == "RestoreDBClusterToPointInTime":
@@ -66,20 +64,6 @@ def _opening(servers: tuple[Postgres, Postgres], moto: str, tmp_path: Path, monk
     return opening
 
 
-def drill(shop: RdsShop) -> str:
-    """The whole flow for this service."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flows.drill, "read_service", lambda name: shop.service)
-        return flows.drill.drill.fn(shop.service.name)
-
-
-def failed(shop: RdsShop) -> Drill:
-    """The line of a drill that must not hold."""
-    with pytest.raises(DrillsFailed):
-        drill(shop)
-    return read_drills.fn(shop.service)[-1]
-
-
 def names(shop: RdsShop) -> tuple[list[str], list[str]]:
     """What RDS has."""
     return sorted(shop.instances()), sorted(shop.clusters())
@@ -90,7 +74,7 @@ def test_a_copy_is_restored_compared_and_removed(opening: Opening) -> None:
     with opening("instance") as shop:
         before = names(shop)
 
-        said = drill(shop)
+        said = drill(shop.service)
 
         [done] = read_drills.fn(shop.service)
         assert (done.finding, done.point) == (Finding.HELD, shop.point().name)
@@ -113,7 +97,7 @@ def test_a_cluster_is_drilled_by_one_instance(opening: Opening) -> None:
     with opening("cluster") as shop:
         before = names(shop)
 
-        drill(shop)
+        drill(shop.service)
 
         assert names(shop) == before
         assert [told["DBInstanceIdentifier"] for told in shop.asked("CreateDBInstance")] == [f"{COPY}-1"]
@@ -129,7 +113,7 @@ def test_what_a_killed_drill_has_left_is_removed_first(opening: Opening, kind: s
         before = names(shop)
         raise_drill.fn(shop.rds, shop.point())
 
-        drill(shop)
+        drill(shop.service)
 
         restores = [name for name, _ in shop.calls if name.endswith("ToPointInTime")]
         assert len(restores) == 2
@@ -141,7 +125,7 @@ def test_a_copy_that_is_not_what_was_fails_and_is_removed_all_the_same(opening: 
     with opening("instance") as shop:
         shop.replay(("before", "after"))
 
-        done = failed(shop)
+        done = failed(shop.service)
 
         assert done.finding is Finding.BROKEN
         assert "it is of a later time" in done.said
@@ -153,7 +137,7 @@ def test_a_copy_that_does_not_come_up_is_removed(opening: Opening, monkeypatch: 
     with opening("instance") as shop:
         monkeypatch.setattr(drilling, "HOPELESS", {"available"})
 
-        done = failed(shop)
+        done = failed(shop.service)
 
         assert (done.finding, done.point) == (Finding.BROKEN, shop.point().name)
         assert f"{COPY} is available: look at its events in the RDS console" in done.said
@@ -168,7 +152,7 @@ def test_what_is_somebody_elses_is_never_removed(opening: Opening) -> None:
             Tags=[{"Key": RESTORED_TO, "Value": shop.point().name}],
         )  # fmt: skip
 
-        done = failed(shop)
+        done = failed(shop.service)
 
         assert "no drill of ours" in done.said
         assert sorted(shop.instances()) == ["shop", COPY]
@@ -178,9 +162,9 @@ def test_what_is_somebody_elses_is_never_removed(opening: Opening) -> None:
 def test_without_a_point_or_with_another_promise_it_fails(opening: Opening) -> None:
     """No point of this very instance, too slow, too old, or an RDS that does not have it: each by its own name."""
     with opening("instance") as shop:
-        assert failed(shop.with_(rto=timedelta(microseconds=1))).finding is Finding.SLOW
-        assert failed(shop.with_(rpo=timedelta(0))).finding is Finding.OLD
-        gone = failed(shop.with_(instance="nowhere"))
+        assert failed(shop.with_(rto=timedelta(microseconds=1)).service).finding is Finding.SLOW
+        assert failed(shop.with_(rpo=timedelta(0)).service).finding is Finding.OLD
+        gone = failed(shop.with_(instance="nowhere").service)
         assert gone.finding is Finding.NO_SET
         assert "has no point to which RDS could restore" in gone.said
 

@@ -14,13 +14,13 @@ from recovery.catalog import Service
 from recovery.errors import Refused
 from recovery.rds import Managed
 from recovery.rds_gates import TimedChoice
-from tasks.approvals import RestoreAnswer
 from tasks.postgres import timed_points
 from tasks.postgres.timed_notes import read_timed
 from tasks.postgres.timed_points import read_attempts
 from tasks.rds.checking import check_rds
 from tasks.rds.snapshots import wait_until_reached
 from tests.integration.rds_shop import REGION, SMOKE, URL, RdsShop, new_rds_shop
+from tests.integration.restore_talk import decline
 
 
 @pytest.fixture(name="shop")
@@ -103,15 +103,7 @@ def test_a_person_is_asked_unless_the_catalogue_says_otherwise(shop: RdsShop, mo
     """With what is lost above the form; nothing is restored before the answer."""
     shop.gate()
     shop.sql("INSERT INTO orders (amount) VALUES (7)")
-    asked: list[str] = []
-
-    def answer(form: type[RestoreAnswer], description: str, key: str) -> RestoreAnswer:
-        asked.append(description)
-        return form(restore=False)
-
-    monkeypatch.setattr(flows.asking, "ask_person", answer)
-    monkeypatch.setattr(flows.asking, "notify", lambda *said: "said")
-    monkeypatch.setattr(flows.asking, "this_run", lambda: "here")
+    asked = decline(monkeypatch)
 
     assert not flows.asking.agreed_on_rds(shop.plan())
     assert "| public.orders | 100 | 101 |" in asked[0]

@@ -19,11 +19,11 @@ from infra.lab.process import wait_until
 from recovery.cnpg_wording import report_cnpg
 from recovery.errors import Incomplete, Refused, Unavailable
 from tasks import kubernetes
-from tasks.approvals import RestoreAnswer
 from tasks.kubernetes import api, secrets
 from tasks.kubernetes.cnpg import backups, clusters, fencing, leading, reading
 from tests.integration.cnpg_shop import CnpgShop, by_plugin, cluster_spec, new_cnpg_shop
 from tests.integration.dying import Death
+from tests.integration.restore_talk import decline
 
 FENCE = "cnpg.io/fencedInstances"
 MODULES = (reading, backups, clusters, fencing, leading, secrets, kubernetes)
@@ -325,15 +325,7 @@ def test_a_restored_cluster_is_itself_taken_back(shop: CnpgShop) -> None:
 def test_a_person_is_asked_unless_the_catalogue_says_otherwise(shop: CnpgShop, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what is lost above the form; nothing is made before the answer."""
     shop.spoil()
-    asked: list[str] = []
-
-    def answer(form: type[RestoreAnswer], description: str, key: str) -> RestoreAnswer:
-        asked.append(description)
-        return form(restore=False)
-
-    monkeypatch.setattr(flows.asking, "ask_person", answer)
-    monkeypatch.setattr(flows.asking, "notify", lambda *said: "said")
-    monkeypatch.setattr(flows.asking, "this_run", lambda: "here")
+    asked = decline(monkeypatch)
 
     assert not flows.asking.agreed_on_cnpg(shop.plan())
     assert "| public.orders | 100 | 101 |" in asked[0]
