@@ -13,7 +13,7 @@ ROOM = pytest.StashKey[Path]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Move into memory before any temporary file is made; the processes of `-n 2` follow by their environment."""
+    """Move into memory before any temporary file is made; the processes of `-n 3` follow by their environment."""
     room = move_in()
     if room:
         config.stash[ROOM] = room
@@ -44,5 +44,5 @@ class ByServers(LoadScopeScheduling):  # type: ignore[misc]
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByServers:
-    """Share out for `pytest -n 2 --dist loadscope`; marks of `xdist_group` are passed over by pytest 9.2."""
+    """Share out for `pytest -n 3 --dist loadscope`; marks of `xdist_group` are passed over by pytest 9.2."""
     return ByServers(config, log)
