@@ -13,8 +13,8 @@ from pathlib import Path
 MEMORY = Path("/dev/shm")  # noqa: S108  (a directory is made in it that was not there before, or none is used)
 PREFIX = "ripcord-"  # short: the path of a socket may have 107 bytes
 GIGABYTE = 1024**3
-NEEDED = 6 * GIGABYTE
-"""Twice what a run of all took at its highest."""
+NEEDED = 8 * GIGABYTE
+"""Half more than a run of all took at its highest."""
 
 
 def move_in() -> Path | None:
