@@ -147,6 +147,16 @@ def judge_ground(database: Database, ground: Ground, server: Server, room: Room)
     return f"{server.size // 1_000_000} MB are cloned for the rehearsal, and the fix runs as {ground.role}"
 
 
+def why_frozen(read_only: bool, limit: int, standby: bool) -> str | None:
+    """Why nothing may be written to a database; None where it may."""
+    if standby:
+        return "the server is a standby, and a fix is written on its primary: name that in the conninfo"
+    if not read_only and limit != 0:
+        return None
+    what = "default_transaction_read_only is on" if read_only else "its connection limit is 0"
+    return f"the database is frozen ({what}), a restore has taken it out of use: ask who did, and fix the one in use"
+
+
 def judge_managed_ground(ground: Ground) -> str:
     """The same where others run the server and restore the clone. Raises Refused."""
     if ground.frozen:

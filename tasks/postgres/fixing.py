@@ -9,7 +9,7 @@ from prefect import task
 from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
 from recovery.fix_scripts import Script
-from recovery.fixes import REGISTER, Ground, Rehearsal, clone_name, show_failure
+from recovery.fixes import REGISTER, Ground, Rehearsal, clone_name, show_failure, why_frozen
 from recovery.rds_catalog import Questioned, Reached
 from tasks.postgres.clones import Clone, clone_of
 from tasks.postgres.connection import Session, led_to, session, way_at
@@ -57,7 +57,7 @@ def read_ground(
             )
             settings = tuple((name, asked.value("SELECT current_setting(%s)", name)) for name, _ in found)
             role, applied_at = asked.value("SELECT current_user::text"), read_applied(asked, service, digest)
-            return Ground(role, settings, _frozen(*asked.rows(_FROZEN)[0]), applied_at)
+            return Ground(role, settings, why_frozen(*asked.rows(_FROZEN)[0]), applied_at)
     except Unavailable as error:
         if any(sign in str(error) for sign in _CLOSED):
             raise Refused(f"the database lets nobody in, a restore may have closed it: {error}") from None
@@ -111,15 +111,6 @@ def read_applied(asked: Session, service: str, digest: str) -> datetime | None:
     found = asked.rows(f"SELECT applied_at FROM {REGISTER} WHERE service = %s AND digest = %s", service, digest)
     applied: datetime | None = found[0][0] if found else None
     return applied
-
-
-def _frozen(read_only: bool, limit: int, standby: bool) -> str | None:
-    if standby:
-        return "the server is a standby, and a fix is written on its primary: name that in the conninfo"
-    if not read_only and limit != 0:
-        return None
-    what = "default_transaction_read_only is on" if read_only else "its connection limit is 0"
-    return f"the database is frozen ({what}), a restore has taken it out of use: ask who did, and fix the one in use"
 
 
 def _owner(database: Database, clone: Clone) -> str:

@@ -136,7 +136,10 @@ def _up(rds: Rds, source: Managed, point: Reachable, name: str) -> Managed:
 def _make_writer(rds: Rds, source: Managed, point: Reachable, cluster: str) -> None:
     """The one instance by which a restored cluster answers, modelled on the writer: RDS makes none."""
     name = member_of(cluster, 1)
-    if look_instance(rds, name) is not None:
+    seen = look_instance(rds, name)
+    if seen is not None:
+        if seen.cluster != cluster:
+            raise Refused(f"{name} is there and not of {cluster}: remove or rename it by hand, and run this again")
         _available(rds, name, cluster=False)
         return
     _, tags = drilling(CLUSTERS, source, point.name)

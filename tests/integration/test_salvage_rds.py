@@ -183,6 +183,20 @@ def test_what_has_the_copys_name_and_not_its_tags_is_left_alone(opening: Opening
         assert shop.asked("DeleteDBInstance") == []
 
 
+def test_an_instance_of_somebody_elses_is_not_taken_for_the_copys(opening: Opening) -> None:
+    """It has the name of the copy's writer, and is of no cluster of ours: it is neither read nor removed."""
+    with opening("cluster") as shop:
+        shop.client.create_db_instance(
+            DBInstanceIdentifier=f"{COPY}-1", DBInstanceClass="db.t4g.medium", Engine="postgres", AllocatedStorage=20,
+        )  # fmt: skip
+
+        with pytest.raises(Refused, match=f"{COPY}-1 is there and not of {COPY}"):
+            salvage(shop.service)
+
+        assert f"{COPY}-1" in shop.instances()
+        assert not place(shop).exists()
+
+
 def test_a_failed_export_closes_the_damaged_one_again(opening: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is half written, and the copy is there for the next try."""
 

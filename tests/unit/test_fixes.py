@@ -26,6 +26,7 @@ from recovery.fixes import (
     show_holders,
     strongest,
     who_waits,
+    why_frozen,
 )
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -285,3 +286,17 @@ def test_a_fix_that_loses_nothing_says_so() -> None:
     assert "AccessExclusiveLock on `public.t`: readers and writers of public.t wait for about 0.12 s" in text
     assert "RowExclusiveLock on `public.u`: nobody waits but another change" in text
     assert show_hold(held[1]) is None
+
+
+@pytest.mark.parametrize(
+    ("read_only", "limit", "standby", "why"),
+    [
+        (False, -1, True, "the server is a standby, and a fix is written on its primary"),
+        (True, -1, False, "default_transaction_read_only is on"),
+        (False, 0, False, "its connection limit is 0"),
+    ],
+)
+def test_a_database_that_takes_no_writes_is_told(*, read_only: bool, limit: int, standby: bool, why: str) -> None:
+    """Before anybody waits for a clone of it."""
+    assert why in (why_frozen(read_only, limit, standby) or "")
+    assert why_frozen(read_only=False, limit=-1, standby=False) is None
