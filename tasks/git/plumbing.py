@@ -41,6 +41,7 @@ class Repository:
     fresh: bool = False  # believes nothing that was read before
     since: str = ""  # the commit without whose history this copy is; empty: nothing was left out
     refs: str = ""  # which refs were put into it, and their objects, as a digest
+    work_tree: Path | None = None  # what git takes for it: merges follow the .gitattributes that lie there
     _answered: dict[_Asked, tuple[int, str, str]] = field(default_factory=dict)
 
     def git(self, *arguments: str, env: dict[str, str] | None = None, given: str = "") -> str:
@@ -74,7 +75,7 @@ class Repository:
         return (self.url, self.since, self.refs if asked[0][0] == _OF_REFS else "", *asked)
 
     def _run(self, arguments: Sequence[str], env: dict[str, str] | None, given: str) -> tuple[int, str, str]:
-        ours = self.env | (env or {})
+        ours = self.env | ({"GIT_WORK_TREE": str(self.work_tree)} if self.work_tree else {}) | (env or {})
         # What we set ourselves wins over the shell's anyway; unset is only the rest of it.
         inherited = [f"--unset={name}" for name in os.environ if name.startswith("GIT_") and name not in ours]
         command = ["git", f"--git-dir={self.path}", *arguments]
@@ -83,7 +84,7 @@ class Repository:
             with tempfile.TemporaryFile(dir=self.path) as stdin:
                 stdin.write(given.encode("utf-8", errors="surrogateescape"))
                 stdin.seek(0)
-                status, out, err = Git(self.path).execute(
+                status, out, err = Git(self.work_tree or self.path).execute(
                     ["env", *inherited, *command] if inherited else command,
                     istream=stdin.fileno(),
                     with_extended_output=True,

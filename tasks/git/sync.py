@@ -14,7 +14,7 @@ from tasks.git.copies import ephemeral
 from tasks.git.fates import Lost, lost_by, refusal
 from tasks.git.plumbing import Repository
 from tasks.git.reading import answers_to, branch_of, head_of, is_ancestor
-from tasks.git.rehearsal import Made, heed_attributes, rehearse, reland_on
+from tasks.git.rehearsal import Made, heeding, rehearse, reland_on
 from tasks.retry import ON_UNAVAILABLE
 
 TRIES = 5  # that develop may move between our fetch and our push
@@ -25,7 +25,8 @@ def preview_sync(service: Service, plan: RevertPlan, pushed: Pushed) -> str:
     """Try the synchronisation and the next release in memory, changing nothing, and say how it would go."""
     if service.develop is None:
         return _no_develop(service)
-    with ephemeral(service.repository) as bare:
+    with ephemeral(service.repository) as copy:
+        bare = heeding(copy, service.develop)
         sync = _planned(bare, service.develop, plan, pushed)
         looked = _look(bare, sync)
         if isinstance(looked, Synced):
@@ -58,7 +59,8 @@ def _sync(service: Service, plan: RevertPlan | HotfixPlan, pushed: Pushed) -> Sy
     if service.develop is None:
         return Synced(_no_develop(service))
     for _ in range(TRIES):
-        with ephemeral(service.repository) as bare:
+        with ephemeral(service.repository) as copy:
+            bare = heeding(copy, service.develop)
             synced = _sync_once(bare, _planned(bare, service.develop, plan, pushed))
         if synced is not None:
             get_run_logger().info(synced.said)
@@ -89,7 +91,6 @@ def _look(bare: Repository, sync: SyncPlan) -> str | Synced:
     develop = branch_of(bare, sync.develop)
     if develop is None:
         return Synced(f"skipped: {sync.repository} has no branch {sync.develop}")
-    heed_attributes(bare, develop)
     if not is_ancestor(bare, sync.pushed.commit, develop):
         if not bare.answer("merge-base", develop, sync.pushed.commit)[1]:
             raise Refused(f"{sync.develop} and {sync.main} of {bare.url} share no commit: merge them by hand")

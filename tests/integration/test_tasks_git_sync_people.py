@@ -203,18 +203,21 @@ def test_main_that_reworked_the_same_since_is_left_to_people(shop: Repository) -
     assert shop.refs() == refs | {"heads/sync/v1.2.1": pushed.commit}
 
 
-def test_a_file_that_must_not_be_merged_is_left_to_people(shop: Repository) -> None:
+@pytest.mark.parametrize("folder", ["", "ui/", "läger/deep/", 'a "b"/'])
+def test_a_file_that_must_not_be_merged_is_left_to_people(shop: Repository, folder: str) -> None:
     """The team's .gitattributes hold in memory as they do in a checkout: half of each lock file is no lock file."""
-    shop.write("develop", {".gitattributes": "lock -merge\n", "lock": text(a="1", b="1")})
+    lock = f"{folder}lock"
+    shop.write("develop", {f"{folder}.gitattributes": "lock -merge\n", lock: text(a="1", b="1")})
     shop.release("v1.1.0-rc.1")
     shop.git("tag", "--force", "--annotate", "-m", "Release", "v1.1.0")
-    shop.write("develop", {"lock": text(a="1", b="2")})
+    shop.write("develop", {lock: text(a="1", b="2")})
     shop.release("v1.2.0")
-    own = shop.write("develop", {"lock": text(a="2", b="2")})
+    own = shop.write("develop", {lock: text(a="2", b="2")})
     done, pushed = synced(shop)
 
     assert shop.merged(own, pushed.commit) is None
-    assert "v1.2.1 does not merge into develop, both changed lock" in done.said
+    assert "v1.2.1 does not merge into develop, both changed " in done.said
+    assert "lock" in done.said
     assert shop.refs()["heads/develop"] == own
 
 
