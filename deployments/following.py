@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import httpx
@@ -69,6 +68,7 @@ def follow_run(run_id: str, *, quiet: bool) -> tuple[str, str]:
     """Wait until a run ends or asks a person, printing each step as it ends; returns the state's type and message."""
     console = Console(quiet=quiet)
     told: set[UUID] = set()
+    crashes: dict[UUID, float] = {}  # when we saw them first: the server's clock may not be ours
     silent_since = time.monotonic()
     with get_client(sync_client=True) as client:
         while True:
@@ -86,13 +86,14 @@ def follow_run(run_id: str, *, quiet: bool) -> tuple[str, str]:
                 if step.end_time and step.id not in told:
                     told.add(step.id)
                     console.print(f"  {step.end_time:%H:%M:%S} {step.name}", markup=False, highlight=False)
-            if run.state is not None and _is_over(run.state):
+            if run.state is not None and _is_over(run.state, crashes):
                 return run.state.type.value, run.state.message or ""
             time.sleep(POLL_SECONDS)
 
 
-def _is_over(state: State) -> bool:
+def _is_over(state: State, crashes: dict[UUID, float]) -> bool:
     """A crashed run is over when nobody has revived it."""
     if state.is_crashed():
-        return datetime.now(UTC) - state.timestamp > timedelta(seconds=REVIVAL_SECONDS)
+        now = time.monotonic()
+        return now - crashes.setdefault(state.id, now) > REVIVAL_SECONDS
     return state.is_final() or state.is_paused()

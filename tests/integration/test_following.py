@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
@@ -110,10 +111,18 @@ def test_a_run_is_followed_to_its_end(
     assert told == ["undo rollout", "push revert [main]"]
 
 
-def test_a_crash_is_not_the_end_while_it_may_be_revived(api: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Started again within the time that the monitor takes, it is followed on; left crashed, it has ended so."""
+def test_a_crash_is_not_the_end_while_it_may_be_revived(
+    api: httpx.Client, database: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started again within the time that the monitor takes, it is followed on; left crashed, it has ended so.
+
+    The server's clock is an hour behind.
+    """
     revived, left = new_run(api), new_run(api)
     end(api, f"flow_runs/{revived}", "CRASHED", "the Prefect server did not answer")
+    with psycopg.connect(database.dsn("prefect"), autocommit=True) as connection:
+        earlier = "UPDATE flow_run_state SET timestamp = timestamp - interval '1 hour' WHERE flow_run_id = %s"
+        assert connection.execute(earlier, [revived]).rowcount >= 1
 
     def revive() -> None:
         time.sleep(2.5)
