@@ -1,9 +1,11 @@
 """Barman as the engine of the way back, on a real server; Barman's own words, files and plain SQL are the witnesses."""
 
+import fcntl
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -176,6 +178,28 @@ def test_a_set_that_was_being_removed_gives_its_backup_up_later(kept: Kept) -> N
     assert kept.shop.sets() == [kept.shop.point().name]
 
 
+def test_barmans_cron_that_is_at_the_wal_is_waited_for(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Barman keeps no backup before it has archived its WAL, and archives none while its cron does."""
+    honest, asked = run, list[str]()
+    lock = kept.barman.configuration.parent / "home" / f".{kept.barman.server}-archive-wal.lock"
+    with lock.open("r+") as cron, monkeypatch.context() as slow:
+        fcntl.flock(cron, fcntl.LOCK_EX)
+
+        def until_it_is_seen(argv: list[str], place: Path) -> str:
+            said = honest(argv, place)
+            if "check-backup" in argv:
+                listed = {str(each["backup_id"]): each["status"] for each in kept.backups().values()}
+                asked.append(listed[argv[-1]])
+                fcntl.flock(cron, fcntl.LOCK_UN)
+            return said
+
+        slow.setattr("tasks.postgres.engines.barman.run", until_it_is_seen)
+        way = kept.shop.gate()
+
+    assert way.proved, way.reason
+    assert asked == ["WAITING_FOR_WALS", "DONE"]
+
+
 def test_a_backup_that_was_killed_is_taken_anew(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     """Barman is killed while it copies; the next gate has its point proved, and nothing half done is left at Barman."""
     honest, before = run, set(kept.backups())
@@ -217,6 +241,56 @@ def test_a_set_that_expires_gives_its_backup_up(kept: Kept) -> None:
     expire_sets.fn(shop.service.name, shop.database)
     assert old not in kept.backups()
     assert kept.shop.point("v1.3.0").name in kept.backups()
+
+
+def test_a_backup_that_barmans_minimum_redundancy_needs_stays(kept: Kept) -> None:
+    """The set goes and the gate goes on; Barman's own retention may have the backup, once there are others."""
+    kept.shop.gate("v1.2.0")
+    old = kept.shop.point("v1.2.0").name
+    kept.shop.gate("v1.3.0")
+    shop = kept.shop.with_(keep=1, locked=kept.shop.database.fresh * 0)
+
+    with demanding(kept) as backup:
+        expire_sets.fn(shop.service.name, shop.database)
+        assert shop.sets() == [kept.shop.point("v1.3.0").name]
+        assert kept.shop.gate("v1.4.0").proved
+        assert old in kept.backups()
+        assert "nokeep" in kept.barman.run("keep", "--status", kept.barman.server, backup(old))
+
+
+@contextmanager
+def demanding(kept: Kept) -> Iterator[Callable[[str], str]]:
+    """Barman is to have as many backups as it has now, for the time of the block; gives their ids by their names."""
+
+    def backup(name: str) -> str:
+        return str(kept.backups()[name]["backup_id"])
+
+    kept.barman.run("archive-wal", kept.barman.server)
+    for name in kept.backups():
+        kept.barman.run("check-backup", kept.barman.server, backup(name))
+    whole = [each for each in kept.backups().values() if each["status"] == "DONE"]
+    before = kept.barman.configuration.read_text()
+    more = f"minimum_redundancy = {len(whole)}\narchiver = on"
+    kept.barman.configuration.write_text(before.replace("archiver = on", more))
+    try:
+        yield backup
+    finally:
+        kept.barman.configuration.write_text(before)
+
+
+def test_a_backup_that_others_build_on_stays(kept: Kept) -> None:
+    """Barman would delete a team's incremental backups together with the full one that they begin from."""
+    kept.shop.gate("v1.2.0")
+    old = kept.shop.point("v1.2.0").name
+    kept.shop.gate("v1.3.0")
+    team = str(kept.backups()[kept.shop.point("v1.3.0").name]["backup_id"])
+    noted = kept.base(old).parents[1] / "meta" / f"{kept.base(old).name}-backup.info"
+    noted.write_text(noted.read_text().replace("children_backup_ids=None", f"children_backup_ids={team}"))
+    shop = kept.shop.with_(keep=1, locked=kept.shop.database.fresh * 0)
+
+    expire_sets.fn(shop.service.name, shop.database)
+    assert shop.sets() == [kept.shop.point("v1.3.0").name]
+    assert {old, kept.shop.point("v1.3.0").name} <= kept.backups().keys()
 
 
 def test_barmans_own_check_stands_before_everything(kept: Kept) -> None:

@@ -7,6 +7,7 @@ protected by `barman keep` for as long as the set is there.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from tasks.postgres.engines.asked import Asked, find
 from tasks.postgres.notes import read_note, write_note
 from tasks.postgres.places import Place
 from tasks.postgres.programs import helper, run
+from tasks.waiting import wait_for
 
 NOTE = "barman.json"
+ARCHIVED = timedelta(seconds=60)
+POLL_SECONDS = 0.5
 _WHOLE = ("DONE", "WAITING_FOR_WALS")  # the WAL that a backup of the second kind waits for is looked at by the chain
 _NO_SUCH_FILE = "not found in server"
 _NO_SUCH_BACKUP = "Unknown backup"
@@ -68,6 +72,7 @@ class Barman(Asked):
         found = self._named(name)
         if found is None:
             raise Refused(f"barman took a backup and knows none that is called {name}: see `barman list-backups`")
+        self._wait_for_wal(found)
         self._run("keep", found, ("--target", "standalone"))
         self._run("verify-backup", found)
         write_note(place.part / NOTE, Taken(self._barman.server, found, size))
@@ -105,10 +110,13 @@ class Barman(Asked):
         return ""
 
     def forget(self, place: Place) -> None:
-        """Let go of it, and delete it unless Barman's minimum redundancy needs it."""
+        """Let go of it, and delete it unless Barman needs it: then its own retention has it from now on."""
         taken = self._taken(place.set)
-        if taken is not None:
-            self._delete(taken.backup)
+        if taken is None or all(each["backup_id"] != taken.backup for each in self._list()):
+            return
+        self._run("keep", taken.backup, ("--release",))
+        if not self._is_needed(taken.backup):
+            self._run("delete", taken.backup)
 
     def sweep(self, ours: Callable[[str], bool]) -> None:
         """Delete those under our names that failed. A whole one stays: the sets may just not be mounted."""
@@ -140,6 +148,31 @@ class Barman(Asked):
         for each in self._list():
             if each.get("backup_name") == name:
                 self._delete(str(each["backup_id"]))
+
+    def _wait_for_wal(self, backup: str) -> None:
+        """See that Barman archives what the backup needs: it keeps none before, and its own cron may be at it."""
+
+        def done() -> bool | None:
+            [status] = [each["status"] for each in self._list() if each["backup_id"] == backup]
+            if status != _WHOLE[0]:
+                self._run("archive-wal")
+                self._run("check-backup", backup)
+            return status == _WHOLE[0] or None
+
+        waits = f"Barman's backup {backup} waits for WAL"
+        wait_for(done, ARCHIVED, lambda: waits, POLL_SECONDS, f"see `barman check {self._barman.server}`")
+
+    def _is_needed(self, backup: str) -> bool:
+        """Answer whether others build on it, which `barman delete` takes along, or the minimum redundancy counts it.
+
+        As Server.delete_backup in Barman's server.py does; where it declines by itself, its exit code is an error's.
+        """
+        shown = json.loads(self._run("show-backup", backup, form="json"))[self._barman.server]
+        if shown["catalog_information"].get("children_backup_ids"):
+            return True
+        least = json.loads(self._run("show-servers", form="json"))[self._barman.server]["minimum_redundancy"]
+        counted = [str(each["backup_id"]) for each in self._list() if _counts(each)]
+        return backup in counted and len(counted) <= int(least)
 
     def _delete(self, backup: str) -> None:
         for verb, more in (("keep", ("--release",)), ("delete", ())):
@@ -176,3 +209,8 @@ class Barman(Asked):
 
     def _program(self) -> str:
         return find("barman", self._barman.programs)
+
+
+def _counts(listed: Mapping[str, Any]) -> bool:
+    """Answer whether a backup counts as one of Barman's minimum redundancy."""
+    return listed["status"] == "DONE" and listed.get("backup_type") != "incremental"
