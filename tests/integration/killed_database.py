@@ -8,8 +8,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -71,8 +72,11 @@ def walker(directory: Path) -> Iterator[Walker]:
 class Case:
     """One database, one repository with the tag v1.2.0, and what plain programs see of both."""
 
-    def __init__(self, shop: Shop, host: GitHost, walker: Walker, directory: Path) -> None:
+    def __init__(
+        self, shop: Shop, host: GitHost, walker: Walker, directory: Path, environment: Mapping[str, str]
+    ) -> None:
         self.shop, self.host, self.walker, self.directory = shop, host, walker, directory
+        self.environment = environment
         self.repository = f"acme/{shop.service.name}"
         clone = new_clone(host, self.repository, directory / "clone")
         git("tag", "--annotate", "-m", "v1.2.0", "v1.2.0", at=clone)
@@ -93,6 +97,7 @@ class Case:
             "RIPCORD_ARCHIVE": str(self.directory / "archive"),
             "PREFECT_API_URL": "http://127.0.0.1:9/api",
             URL: self.shop.server.dsn(self.shop.service.name),
+            **self.environment,
         }
         ended, seen, said = self.walker.walk(name, effect, environment)
         assert ended == (-9 if effect else 0), said
@@ -120,18 +125,44 @@ class Case:
         return [(each["context"], each["state"]) for each in answer.json()]
 
     def points(self) -> list[str]:
-        """Every restore point of this service in the archived WAL, as pg_waldump reads it."""
+        """Every restore point of this service in the archive, or in the WAL of its set, as pg_waldump reads it."""
         names = []
-        for segment in sorted(self.shop.server.archive.iterdir()):
+        place = self.shop.server.archive if self.shop.database.archive else self.shop.place().wal
+        for segment in sorted(place.iterdir()):
             argv = [str(self.shop.server.binaries / "pg_waldump"), "--rmgr=XLOG", str(segment)]
             printed = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
             names += re.findall(r"RESTORE_POINT (\S+)", printed)
         return [name for name in names if name.startswith(f"{self.shop.service.name}-")]
 
+    def assert_one_point(self, *, burnt: bool) -> None:
+        """One set; its point once in the archive and in the register, as recorded; one yes; no rest.
+
+        A forgotten replication slot fills the server's disk.
+        """
+        shop, then = self.shop, self.shop.then()
+        assert shop.sets() == [then.name]
+        assert shop.sql("SELECT name, lsn::text, attempt FROM ripcord.restore_points") == [
+            (then.name, then.lsn, 2 if burnt else 1)
+        ]
+        assert self.points().count(then.name) == 1
+        assert len(self.points()) == len(set(self.points())) <= (2 if burnt else 1)
+        assert then.before.counts == then.after.counts == {"public.orders": 100}
+        assert self.statuses() == [("ripcord/gate", "success")]
+        assert shop.sql("SELECT slot_name FROM pg_replication_slots") == []
+        assert self.rests() == []
+
     def verify(self, data: Path) -> None:
         """What pg_verifybackup says of a set."""
         argv = [str(self.shop.server.binaries / "pg_verifybackup"), "--quiet", str(data)]
         subprocess.run(argv, check=True, capture_output=True)
+
+
+@dataclass(frozen=True)
+class Manager:
+    """What keeps backups and WAL instead of PostgreSQL's own programs."""
+
+    words: Mapping[str, object]
+    environment: Mapping[str, str]
 
 
 class Stage:
@@ -142,11 +173,12 @@ class Stage:
         self._numbers = itertools.count(1)
 
     @contextmanager
-    def case(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
+    def case(self, place: Path, monkeypatch: pytest.MonkeyPatch, manager: Manager | None = None) -> Iterator[Case]:
         """A case, whose sets are removed at its end: a matrix of them would fill the disk."""
+        manager = manager or Manager({}, {})
         with new_shop(self.server, f"case{next(self._numbers)}x", monkeypatch) as shop:
             try:
-                yield Case(shop, self.host, self.walker, place)
+                yield Case(shop.with_(**manager.words), self.host, self.walker, place, manager.environment)
             finally:
                 shutil.rmtree(shop.database.backups)
 

@@ -1,7 +1,6 @@
 """Barman as the engine of the way back, on a real server; Barman's own words, files and plain SQL are the witnesses."""
 
 import fcntl
-import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -17,11 +16,12 @@ from infra.lab.barman import Barman, barman
 from infra.lab.postgres import Postgres
 from infra.lab.postgres_home import give
 from infra.lab.process import free_port, wait_until
-from recovery.databases import Restore, Secret, WithBarman
+from recovery.databases import Restore, Secret
 from recovery.errors import Refused, Unavailable
 from tasks.postgres.drilling import check_set, drill_set
 from tasks.postgres.programs import clean, run
 from tasks.postgres.sets import expire_sets
+from tests.integration.managers import barmans, path_of_barman, with_barman
 from tests.integration.way_back import Shop, go_back, new_shop, place_for_sides
 
 NUMBERS = count(1)
@@ -36,8 +36,7 @@ class Kept:
 
     def backups(self) -> dict[str, dict[str, Any]]:
         """What Barman lists, by the names that they were taken under."""
-        listed = json.loads(self.barman.run("--format", "json", "list-backups", self.barman.server))
-        return {each["backup_name"]: each for each in listed[self.barman.server] if each.get("backup_name")}
+        return barmans(self.barman)
 
     def base(self, name: str) -> Path:
         """Where Barman keeps the files of a backup."""
@@ -51,17 +50,6 @@ def _received(archiving: Postgres, tmp_path_factory: pytest.TempPathFactory) -> 
         yield ours
 
 
-def _tools(received: Barman, directory: Path) -> str:
-    """A PATH on which Barman finds its rsync, which the lab has fetched, with the libraries that came along."""
-    rsync = shutil.which("rsync", path=received.path)
-    assert rsync is not None
-    wrapper = directory / "rsync"
-    wrapper.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{received.library_path}" exec {rsync} "$@"\n')
-    wrapper.chmod(0o755)
-    directory.chmod(0o755)
-    return f"{directory}:{received.path}"
-
-
 @pytest.fixture(name="kept")
 def _kept(archiving: Postgres, received: Barman, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     with new_shop(archiving, f"kept{next(NUMBERS)}", monkeypatch) as shop, place_for_sides(archiving) as place:
@@ -70,12 +58,9 @@ def _kept(archiving: Postgres, received: Barman, monkeypatch: pytest.MonkeyPatch
             each.mkdir()
             give(each, archiving.runs_as)
         place.chmod(0o755)
-        monkeypatch.setenv("PATH", _tools(received, tools))
-        engine = WithBarman(
-            server=received.server, configuration=str(received.configuration), programs=str(received.programs)
-        )
+        monkeypatch.setenv("PATH", path_of_barman(received, tools))
         restore = Restore(sides=str(sides), port=free_port(), secret=Secret(name="shop"))
-        yield Kept(shop.with_(barman=engine, archive=None, restore=restore), received)
+        yield Kept(shop.with_(**with_barman(received), restore=restore), received)
 
 
 def test_the_gate_proves_a_backup_of_barmans(kept: Kept) -> None:

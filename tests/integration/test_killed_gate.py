@@ -44,27 +44,12 @@ def _case(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         yield case
 
 
-def slots(case: Case) -> list[str]:
-    """Replication slots and their like: a forgotten one fills the server's disk."""
-    return [str(name) for (name,) in case.shop.sql("SELECT slot_name FROM pg_replication_slots")]
-
-
 def assert_one_of_each(case: Case, *, burnt: bool) -> None:
-    """One set, whole; its point once in the archive and in the register, as recorded; one yes."""
-    shop, then = case.shop, case.shop.then()
-    assert shop.sets() == [then.name]
-    inside = {path.name for path in shop.place().set.iterdir()}
+    """One point, and its set is whole."""
+    case.assert_one_point(burnt=burnt)
+    inside = {path.name for path in case.shop.place().set.iterdir()}
     assert inside - {"settings.json"} == {"data", "proof.json", "then.json", "wal"}
-    assert shop.sql("SELECT name, lsn::text, attempt FROM ripcord.restore_points") == [
-        (then.name, then.lsn, 2 if burnt else 1)
-    ]
-    assert case.points().count(then.name) == 1
-    assert len(case.points()) == len(set(case.points())) <= (2 if burnt else 1)
-    assert then.before.counts == then.after.counts == {"public.orders": 100}
-    case.verify(shop.place().data)
-    assert case.statuses() == [("ripcord/gate", "success")]
-    assert slots(case) == []
-    assert case.rests() == []
+    case.verify(case.shop.place().data)
 
 
 def survive(case: Case, effects: list[str], number: int) -> None:

@@ -1,6 +1,5 @@
 """pgBackRest as the engine of the way back, on a real server; its own words, files and plain SQL are the witnesses."""
 
-import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,11 +12,12 @@ import pytest
 from infra.lab.pgbackrest import PgBackRest, pgbackrest
 from infra.lab.postgres import Postgres
 from infra.lab.process import free_port, wait_until
-from recovery.databases import Restore, Secret, WithPgBackRest
+from recovery.databases import Restore, Secret
 from recovery.errors import Refused, Unavailable
 from tasks.postgres.drilling import check_set, drill_set
 from tasks.postgres.programs import clean, run
 from tasks.postgres.sets import expire_sets
+from tests.integration.managers import pgbackrests, with_pgbackrest
 from tests.integration.way_back import Shop, go_back, new_shop, place_for_sides
 
 NUMBERS = count(1)
@@ -32,8 +32,7 @@ class Kept:
 
     def backups(self) -> dict[str, dict[str, Any]]:
         """What pgBackRest lists, by the names that they were taken under."""
-        [stanza] = json.loads(self.pgbackrest.run("--output=json", "info"))
-        return {each["annotation"]["ripcord"]: each for each in stanza["backup"] if "annotation" in each}
+        return pgbackrests(self.pgbackrest)
 
     def archived(self, pattern: str) -> list[Path]:
         """The segments of its archive."""
@@ -49,11 +48,8 @@ def _received(archiving: Postgres) -> Iterator[PgBackRest]:
 @pytest.fixture(name="kept")
 def _kept(archiving: Postgres, received: PgBackRest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     with new_shop(archiving, f"rest{next(NUMBERS)}", monkeypatch) as shop, place_for_sides(archiving) as sides:
-        engine = WithPgBackRest(
-            stanza=received.stanza, configuration=str(received.configuration), programs=str(received.programs)
-        )
         restore = Restore(sides=str(sides), port=free_port(), secret=Secret(name="shop"))
-        yield Kept(shop.with_(pgbackrest=engine, archive=None, restore=restore), received)
+        yield Kept(shop.with_(**with_pgbackrest(received), restore=restore), received)
 
 
 def test_the_gate_proves_a_backup_of_pgbackrests(kept: Kept) -> None:

@@ -37,7 +37,13 @@ VERSION = "v1.2.0"
 MIDST = 40  # files from which on a base backup or a copy has begun and is far from its end: an empty cluster has 900
 # The last is no writing: by then a copy runs, and is looked at.
 WRITES = re.compile(r"\s*(INSERT|UPDATE|CREATE|SELECT pg_(create_restore_point|switch_wal|last_wal_replay_lsn))")
-TARGET = {"pg_basebackup": lambda argv: argv[argv.index("--pgdata") + 1], "cp": lambda argv: argv[-1]}
+TARGET: dict[str, Callable[[list[str]], str | Path]] = {
+    "pg_basebackup": lambda argv: argv[argv.index("--pgdata") + 1],
+    "cp": lambda argv: argv[-1],
+    "barman backup": lambda argv: Path(argv[argv.index("--config") + 1]).with_name("home"),
+    "pgbackrest backup": lambda argv: Path(_value(argv, "--config=")).parent,
+    "pgbackrest restore": lambda argv: _value(argv, "--pg1-path="),
+}
 
 
 def stand_aside() -> None:
@@ -101,9 +107,12 @@ def _watch_programs(last: int) -> None:
     begin, run = subprocess.Popen.__init__, subprocess.run
 
     def beginning(self: "subprocess.Popen[bytes]", argv: list[str], *more: Any, **options: Any) -> None:
+        name = _program(argv)
+        before = _files(name, argv)
         begin(self, argv, *more, **options)
-        if name := _program(argv):
-            _wait_for_midst(self, name, argv)
+        if name:
+            while name in TARGET and self.poll() is None and _files(name, argv) < before + MIDST:
+                time.sleep(0.002)
             effect(f"in {name}", last)
 
     def running(argv: list[str], *more: Any, **options: Any) -> Any:
@@ -121,13 +130,23 @@ def _program(argv: list[str]) -> str | None:
     if argv[0] != "setpriv" or "--version" in argv:
         return None
     behind = argv[argv.index("--") + 1 :]
-    return Path(behind[5] if behind[0] == "sh" else behind[0]).name
+    program, *arguments = behind[5:] if behind[0] == "sh" else behind
+    match Path(program).name:
+        case "barman":
+            return f"barman {arguments[4]}"  # behind its configuration and its format
+        case "pgbackrest":
+            return f"pgbackrest {next(each for each in arguments if not each.startswith('-'))}"
+        case name:
+            return name
 
 
-def _wait_for_midst(process: "subprocess.Popen[bytes]", name: str, argv: list[str]) -> None:
-    find: Callable[[list[str]], str] | None = TARGET.get(name)
-    while find and process.poll() is None and len(list(Path(find(argv)).rglob("*"))) < MIDST:
-        time.sleep(0.002)
+def _files(name: str | None, argv: list[str]) -> int:
+    """How many there are where a program writes many."""
+    return len(list(Path(TARGET[name](argv)).rglob("*"))) if name in TARGET else 0
+
+
+def _value(argv: list[str], option: str) -> str:
+    return next(each.removeprefix(option) for each in argv if each.startswith(option))
 
 
 def _watch_statements(last: int) -> None:

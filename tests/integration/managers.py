@@ -1,0 +1,45 @@
+"""Barman and pgBackRest as the catalogue names them, and what each itself lists of the sets' backups."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from infra.lab.barman import Barman
+from infra.lab.pgbackrest import PgBackRest
+from recovery.databases import WithBarman, WithPgBackRest
+
+
+def with_barman(ours: Barman) -> dict[str, object]:
+    """A database's words of the catalogue, whose backups this Barman keeps."""
+    words = WithBarman(server=ours.server, configuration=str(ours.configuration), programs=str(ours.programs))
+    return {"archive": None, "barman": words}
+
+
+def barmans(ours: Barman) -> dict[str, dict[str, Any]]:
+    """What Barman lists, by the names that they were taken under."""
+    listed = json.loads(ours.run("--format", "json", "list-backups", ours.server))
+    return {each["backup_name"]: each for each in listed[ours.server] if each.get("backup_name")}
+
+
+def path_of_barman(ours: Barman, directory: Path) -> str:
+    """A PATH on which Barman finds its rsync, which the lab has fetched, with the libraries that came along."""
+    rsync = shutil.which("rsync", path=ours.path)
+    assert rsync is not None
+    wrapper = directory / "rsync"
+    wrapper.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{ours.library_path}" exec {rsync} "$@"\n')
+    wrapper.chmod(0o755)
+    directory.chmod(0o755)
+    return f"{directory}:{ours.path}"
+
+
+def with_pgbackrest(ours: PgBackRest) -> dict[str, object]:
+    """A database's words of the catalogue, whose WAL this pgBackRest keeps."""
+    words = WithPgBackRest(stanza=ours.stanza, configuration=str(ours.configuration), programs=str(ours.programs))
+    return {"archive": None, "pgbackrest": words}
+
+
+def pgbackrests(ours: PgBackRest) -> dict[str, dict[str, Any]]:
+    """What pgBackRest lists, by the names that they were taken under."""
+    [stanza] = json.loads(ours.run("--output=json", "info"))
+    return {each["annotation"]["ripcord"]: each for each in stanza["backup"] if "annotation" in each}

@@ -1,0 +1,112 @@
+"""kill -9 after every single effect of a gate with Barman or pgBackRest, then the gate again: one of each, and proved.
+
+The witnesses are the managers' own lists, pg_waldump, plain SQL, plain HTTP, /proc and the names on the disk.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from infra.lab.barman import Barman, barman
+from infra.lab.pgbackrest import pgbackrest
+from tests.integration.killed_database import Case, Manager, Stage, stage
+from tests.integration.managers import barmans, path_of_barman, pgbackrests, with_barman, with_pgbackrest
+
+Watch = Callable[[Case], None]
+Kept = tuple[Stage, Manager, Watch]
+BEGUN, RECORDED = "statement: INSERT", "renamed to then.json"  # between them a name may be used that nothing records
+# Of two walks one may need a segment more, each of which is fetched and looked at: only the first effects are the same.
+SPARE = 4
+DANGEROUS = ("in barman backup", "after barman backup", "in pgbackrest backup", "in pgbackrest restore")
+
+
+@contextmanager
+def by_barman(place: Path) -> Iterator[Kept]:
+    """The servers, with a Barman that keeps one whole backup of each set and no other."""
+    with stage(place) as servers, barman(servers.server, place / "barman") as ours:
+        tools = place / "tools"
+        tools.mkdir()
+
+        def watch(case: Case) -> None:
+            assert_kept(ours, case)
+
+        yield servers, Manager(with_barman(ours), {"PATH": path_of_barman(ours, tools)}), watch
+
+
+def assert_kept(ours: Barman, case: Case) -> None:
+    """One backup, whole, of the point's name; Barman keeps it against its own retention."""
+    listed = {name: each for name, each in barmans(ours).items() if name.startswith(f"{case.shop.service.name}-")}
+    assert [(name, each["status"]) for name, each in listed.items()] == [(case.shop.point().name, "DONE")]
+    status = ours.run("keep", "--status", ours.server, str(listed[case.shop.point().name]["backup_id"]))
+    assert "standalone" in status
+    inside = {path.name for path in case.shop.place().set.iterdir()}
+    assert inside - {"settings.json"} == {"barman.json", "proof.json", "then.json", "wal"}
+
+
+@contextmanager
+def by_pgbackrest(place: Path) -> Iterator[Kept]:
+    """The servers, with a pgBackRest that has a backup of each set's name; the set has its files."""
+    with stage(place) as servers, pgbackrest(servers.server) as ours:
+
+        def watch(case: Case) -> None:
+            assert case.shop.point().name in pgbackrests(ours)
+            case.verify(case.shop.place().data)
+
+        yield servers, Manager(with_pgbackrest(ours), {}), watch
+
+
+@pytest.fixture(name="kept", scope="module", params=[by_barman, by_pgbackrest])
+def _kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    place = tmp_path_factory.mktemp("kept")
+    for each in (place, place.parent, place.parent.parent):
+        each.chmod(0o755)  # Barman's user finds its tools there
+    with request.param(place) as kept:
+        yield kept
+
+
+@pytest.fixture(name="effects", scope="module")
+def _effects(kept: Kept, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Every effect of a gate that nobody kills, in its order."""
+    servers, manager, watch = kept
+    with pytest.MonkeyPatch.context() as patch, servers.case(tmp_path_factory.mktemp("whole"), patch, manager) as case:
+        seen = case.walk("gate", 0)
+        case.assert_one_point(burnt=False)
+        watch(case)
+        return seen
+
+
+def survive(kept: Kept, number: int, place: Path) -> str:
+    """Die, walk again, and once more for good measure; gives the effect after which it died."""
+    servers, manager, watch = kept
+    with pytest.MonkeyPatch.context() as patch, servers.case(place, patch, manager) as case:
+        seen = case.walk("gate", number)
+        for _ in range(2):
+            case.walk("gate", 0)
+            case.assert_one_point(burnt=BEGUN in seen and RECORDED not in seen)
+            watch(case)
+        return seen[-1]
+
+
+@pytest.mark.parametrize("which", range(2))
+def test_a_gate_killed_after_an_effect_goes_on(kept: Kept, effects: list[str], tmp_path: Path, which: int) -> None:
+    """The dangerous two of each."""
+    what = [each for each in DANGEROUS if each in effects][which]
+    assert survive(kept, effects.index(what) + 1, tmp_path) == what
+
+
+def test_a_gate_killed_anywhere_goes_on(kept: Kept, effects: list[str], tmp_path: Path) -> None:
+    """A seeded one of all, the same on every machine."""
+    survive(kept, random.Random(5).randint(1, len(effects) - SPARE), tmp_path)
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(7200)
+def test_every_gate_killed_after_every_effect_goes_on(
+    kept: Kept, effects: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """All of them, each on a database of its own."""
+    for number in range(1, len(effects) + 1 - SPARE):
+        survive(kept, number, tmp_path_factory.mktemp(f"kill{number}"))
