@@ -73,7 +73,7 @@ class Sight:
     damaged: Damaged
     side: Side
     free: int  # bytes where the sides lie
-    needed: int  # bytes of the set's backup
+    needed: int  # bytes of the set's backup that are still to be laid down
     begun: Begun | None
     now: datetime
 

@@ -13,11 +13,13 @@ from recovery.errors import RecoveryError, Refused, Unavailable
 from recovery.rds_catalog import Reached
 from recovery.restore_points import Then, WayBack
 from recovery.restores import Begun, Damaged, PointSet, Sight
-from recovery.sides import restore_of
+from recovery.sides import Stage, restore_of
 from tasks.postgres.connection import Session, session
 from tasks.postgres.consoles import is_gone
+from tasks.postgres.engines import engine_of
 from tasks.postgres.freezing import DEAD, ITSELF, database_name, elsewhere, standing
 from tasks.postgres.notes import read_note
+from tasks.postgres.places import Place, place_of
 from tasks.postgres.pooler import LOOKING_AGAIN
 from tasks.postgres.raising import begun_file
 from tasks.postgres.sides import read_side
@@ -46,7 +48,8 @@ def read_sets(database: Database) -> tuple[PointSet, ...]:
         then = None
         with suppress(Refused):  # one that cannot be read serves nobody, and must not hide the others
             then = read_note(path, Then)
-        if then is not None and (path.parent / "data").is_dir() and (path.parent / "wal").is_dir():
+        place = Place(root, path.parent.name)
+        if then is not None and place.wal.is_dir() and _may_have_backup(database, place):
             proof = read_note(path.parent / "proof.json", WayBack)
             sets.append(PointSet(then, bool(proof and proof.proved), proof.seconds if proof else None))
     return tuple(sets)
@@ -61,15 +64,24 @@ def read_sight(database: Database, chosen: PointSet) -> Sight:
     sides = Path(restore_of(database).sides)
     if not sides.is_dir():
         raise Refused(f"{sides} is not there: make it, owned by the user of PostgreSQL's programs")
-    backup = Path(database.backups) / chosen.then.name / "data"
+    side = read_side.fn(database, chosen.point)
+    to_be_laid = side.stage in (Stage.ABSENT, Stage.PARTIAL)
     return Sight(
         damaged=_read_damaged(database, chosen.then),
-        side=read_side.fn(database, chosen.point),
+        side=side,
         free=shutil.disk_usage(sides).free,
-        needed=sum(path.lstat().st_size for path in backup.rglob("*") if path.is_file()),
+        needed=engine_of(database).size(place_of(database, chosen.then.name)) if to_be_laid else 0,
         begun=read_note(begun_file(database, chosen.then.name), Begun),
         now=datetime.now(UTC),
     )
+
+
+def _may_have_backup(database: Database, place: Place) -> bool:
+    """Answer whether a set has its backup; whoever keeps it may be silent, and what stands beside needs it no more."""
+    try:
+        return engine_of(database).has_backup(place)
+    except RecoveryError:
+        return True
 
 
 def _read_damaged(database: Database, then: Then) -> Damaged:

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,9 +155,10 @@ class Street:
 
 @contextmanager
 def new_street(
-    server: Postgres, name: str, directory: Path, monkeypatch: pytest.MonkeyPatch, pool_mode: str = "transaction"
-) -> Iterator[Street]:
-    """A shop of a hundred orders and a ledger, in front of it a PgBouncer."""
+    server: Postgres, name: str, directory: Path, monkeypatch: pytest.MonkeyPatch, pool_mode: str = "transaction",
+    words: Mapping[str, object] | None = None,
+) -> Iterator[Street]:  # fmt: skip
+    """A shop of a hundred orders and a ledger, in front of it a PgBouncer; `words` say who keeps its backups."""
     with ExitStack() as stack:
         shop = stack.enter_context(new_shop(server, name, monkeypatch))
         sides = stack.enter_context(place_for_sides(server))
@@ -173,6 +174,6 @@ def new_street(
         shop.sql(f"GRANT ALL ON ledger, ledger_id_seq, orders TO {APPLICATION}")
         for part in PARTS:
             monkeypatch.setattr(flows.restore_database, part, lambda *said: "seen")
-        street = Street(shop.with_(restore=restore, uncounted=("public.ledger",)), pooler, restore)
+        street = Street(shop.with_(restore=restore, uncounted=("public.ledger",), **(words or {})), pooler, restore)
         stack.callback(street.end_sides)
         yield street

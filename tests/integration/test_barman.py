@@ -18,9 +18,12 @@ from infra.lab.postgres_home import give
 from infra.lab.process import free_port, wait_until
 from recovery.databases import Restore, Secret
 from recovery.errors import Refused, Unavailable
+from recovery.sides import Stage
+from tasks.postgres.damaged import read_sets, read_sight
 from tasks.postgres.drilling import check_set, drill_set
 from tasks.postgres.programs import clean, run
 from tasks.postgres.sets import expire_sets
+from tasks.postgres.sides import raise_side
 from tests.integration.managers import barmans, path_of_barman, with_barman
 from tests.integration.way_back import Shop, go_back, new_shop, place_for_sides
 
@@ -98,6 +101,22 @@ def test_a_side_is_raised_from_it_and_archives_to_barman(kept: Kept) -> None:
     kept.barman.run("archive-wal", kept.barman.server)
     wals = kept.barman.configuration.parent / "home" / kept.barman.server / "wals"
     assert list(wals.rglob("00000002*"))
+
+
+def test_what_stands_beside_needs_barman_no_more(kept: Kept) -> None:
+    """A silent Barman hides no set: from nothing the restore is refused in its words, with a side it goes on."""
+    kept.shop.gate()
+    assert kept.shop.database.barman is not None
+    silent = kept.shop.with_(barman=kept.shop.database.barman.model_copy(update={"programs": "/nonexistent"})).database
+    [chosen] = read_sets.fn(silent)
+    assert chosen.proved
+    with pytest.raises(Refused, match="barman is not in /nonexistent: install it"):
+        read_sight.fn(silent, chosen)
+    assert read_sight.fn(kept.shop.database, chosen).needed > 20_000_000
+
+    raise_side.fn(kept.shop.database, kept.shop.point())
+    sight = read_sight.fn(silent, chosen)
+    assert (sight.side.stage, sight.needed) == (Stage.PAUSED, 0)
 
 
 def test_a_drill_needs_no_server(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:

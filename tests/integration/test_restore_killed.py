@@ -7,18 +7,22 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra.lab.barman import barman
+from infra.lab.pgbackrest import pgbackrest
 from infra.lab.postgres import Postgres, postgres
 from infra.lab.process import wait_until
+from tests.integration.managers import path_of_barman, with_barman, with_pgbackrest
 from tests.integration.restoring import CORRUPT, Street, new_street
 
 ROOT = Path(__file__).parents[2]
+Keeper = Callable[[Postgres, Path], AbstractContextManager[tuple[dict[str, object], str]]]
 # What a restore does to the world, in its order: a test below sees that none is left out.
 EFFECTS = [
     "note", "raise_side", "PAUSE killed{n}", "note", "fenced", "note", "promote_side",
@@ -81,12 +85,48 @@ def assert_restored(street: Street) -> None:
     assert street.restored("SELECT last_archived_wal LIKE '00000002%' FROM pg_stat_archiver") == [(True,)]
 
 
+@contextmanager
+def by_postgresql(server: Postgres, directory: Path) -> Iterator[tuple[dict[str, object], str]]:
+    """Its own programs keep the backups."""
+    yield {}, os.environ["PATH"]
+
+
+@contextmanager
+def by_barman(server: Postgres, directory: Path) -> Iterator[tuple[dict[str, object], str]]:
+    """Barman keeps them; where it finds its rsync, comes along."""
+    tools = directory / "tools"
+    tools.mkdir()
+    for each in (directory, directory.parent, directory.parent.parent):
+        each.chmod(0o755)  # its user finds its tools there
+    with barman(server, directory / "barman") as ours:
+        yield with_barman(ours), path_of_barman(ours, tools)
+
+
+@contextmanager
+def by_pgbackrest(server: Postgres, directory: Path) -> Iterator[tuple[dict[str, object], str]]:
+    """PgBackRest keeps them."""
+    with pgbackrest(server) as ours:
+        yield with_pgbackrest(ours), os.environ["PATH"]
+
+
+@pytest.mark.parametrize("keeper", [by_postgresql, by_barman, by_pgbackrest])
 def test_a_restore_killed_after_every_effect_in_turn_goes_on(
-    archiving: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    archiving: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeper: Keeper
 ) -> None:
     """Each life gets one effect further and dies. The customers live through all of it, and see no error."""
-    with new_street(archiving, "killed0", tmp_path, monkeypatch) as street, walker(street, tmp_path) as process:
-        street.shop.gate()
+    with (
+        keeper(archiving, tmp_path) as (words, path),
+        new_street(archiving, "killed0", tmp_path, monkeypatch, words=words) as street,
+    ):
+        monkeypatch.setenv("PATH", path)
+        die_at_each(street, tmp_path)
+
+
+def die_at_each(street: Street, directory: Path) -> None:
+    """Walk it from death to death, while customers write; at its end nothing of theirs is lost."""
+    with walker(street, directory) as process:
+        way = street.shop.gate()
+        assert way.proved, way.reason
         seen: list[str] = []
         with street.customers() as customers:
             wait_until(lambda: len(customers.acknowledged) > 20, what="customers", seconds=20)
