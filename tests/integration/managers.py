@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +25,20 @@ def barmans(ours: Barman) -> dict[str, dict[str, Any]]:
     return {each["backup_name"]: each for each in listed[ours.server] if each.get("backup_name")}
 
 
-def path_of_barman(ours: Barman, directory: Path) -> str:
-    """A PATH on which Barman finds its rsync, which the lab has fetched, with the libraries that came along."""
+@contextmanager
+def path_of_barman(ours: Barman) -> Iterator[str]:
+    """A PATH on which Barman finds its rsync, which the lab has fetched, with the libraries that came along.
+
+    Its user reaches the wrapper, which pytest's own directories would not let it.
+    """
     rsync = shutil.which("rsync", path=ours.path)
     assert rsync is not None
-    wrapper = directory / "rsync"
-    wrapper.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{ours.library_path}" exec {rsync} "$@"\n')
-    wrapper.chmod(0o755)
-    directory.chmod(0o755)
-    return f"{directory}:{ours.path}"
+    with tempfile.TemporaryDirectory(prefix="tools-") as directory:
+        wrapper = Path(directory, "rsync")
+        wrapper.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH="{ours.library_path}" exec {rsync} "$@"\n')
+        for each in (wrapper, wrapper.parent):
+            each.chmod(0o755)
+        yield f"{directory}:{ours.path}"
 
 
 def with_pgbackrest(ours: PgBackRest) -> dict[str, object]:

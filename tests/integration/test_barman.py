@@ -14,7 +14,6 @@ import pytest
 
 from infra.lab.barman import Barman, barman
 from infra.lab.postgres import Postgres
-from infra.lab.postgres_home import give
 from infra.lab.process import free_port, wait_until
 from recovery.databases import Restore, Secret
 from recovery.errors import Refused, Unavailable
@@ -55,13 +54,12 @@ def _received(archiving: Postgres, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(name="kept")
 def _kept(archiving: Postgres, received: Barman, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
-    with new_shop(archiving, f"kept{next(NUMBERS)}", monkeypatch) as shop, place_for_sides(archiving) as place:
-        tools, sides = place / "tools", place / "sides"
-        for each in (tools, sides):
-            each.mkdir()
-            give(each, archiving.runs_as)
-        place.chmod(0o755)
-        monkeypatch.setenv("PATH", path_of_barman(received, tools))
+    with (
+        new_shop(archiving, f"kept{next(NUMBERS)}", monkeypatch) as shop,
+        place_for_sides(archiving) as sides,
+        path_of_barman(received) as path,
+    ):
+        monkeypatch.setenv("PATH", path)
         restore = Restore(sides=str(sides), port=free_port(), secret=Secret(name="shop"))
         yield Kept(shop.with_(**with_barman(received), restore=restore), received)
 

@@ -26,14 +26,12 @@ DANGEROUS = ("in barman backup", "after barman backup", "in pgbackrest backup", 
 @contextmanager
 def by_barman(place: Path) -> Iterator[Kept]:
     """The servers, with a Barman that keeps one whole backup of each set and no other."""
-    with stage(place) as servers, barman(servers.server, place / "barman") as ours:
-        tools = place / "tools"
-        tools.mkdir()
+    with stage(place) as servers, barman(servers.server, place / "barman") as ours, path_of_barman(ours) as path:
 
         def watch(case: Case) -> None:
             assert_kept(ours, case)
 
-        yield servers, Manager(with_barman(ours), {"PATH": path_of_barman(ours, tools)}), watch
+        yield servers, Manager(with_barman(ours), {"PATH": path}), watch
 
 
 def assert_kept(ours: Barman, case: Case) -> None:
@@ -60,10 +58,7 @@ def by_pgbackrest(place: Path) -> Iterator[Kept]:
 
 @pytest.fixture(name="kept", scope="module", params=[by_barman, by_pgbackrest])
 def _kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
-    place = tmp_path_factory.mktemp("kept")
-    for each in (place, place.parent, place.parent.parent):
-        each.chmod(0o755)  # Barman's user finds its tools there
-    with request.param(place) as kept:
+    with request.param(tmp_path_factory.mktemp("kept")) as kept:
         yield kept
 
 

@@ -94,12 +94,8 @@ def by_postgresql(server: Postgres, directory: Path) -> Iterator[tuple[dict[str,
 @contextmanager
 def by_barman(server: Postgres, directory: Path) -> Iterator[tuple[dict[str, object], str]]:
     """Barman keeps them; where it finds its rsync, comes along."""
-    tools = directory / "tools"
-    tools.mkdir()
-    for each in (directory, directory.parent, directory.parent.parent):
-        each.chmod(0o755)  # its user finds its tools there
-    with barman(server, directory / "barman") as ours:
-        yield with_barman(ours), path_of_barman(ours, tools)
+    with barman(server, directory / "barman") as ours, path_of_barman(ours) as path:
+        yield with_barman(ours), path
 
 
 @contextmanager
