@@ -1,16 +1,21 @@
 """Barman and pgBackRest as the catalogue names them, and what each itself lists of the sets' backups."""
 
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from infra.lab.barman import Barman
-from infra.lab.pgbackrest import PgBackRest
+from infra.lab.barman import Barman, barman
+from infra.lab.pgbackrest import PgBackRest, pgbackrest
+from infra.lab.postgres import Postgres
 from recovery.databases import WithBarman, WithPgBackRest
+
+Keeper = Callable[[Postgres, Path], AbstractContextManager[tuple[dict[str, object], str]]]
+"""Has a server's backups kept; gives a database's words of the catalogue, and the PATH that it needs."""
 
 
 def with_barman(ours: Barman) -> dict[str, object]:
@@ -39,6 +44,26 @@ def path_of_barman(ours: Barman) -> Iterator[str]:
         for each in (wrapper, wrapper.parent):
             each.chmod(0o755)
         yield f"{directory}:{ours.path}"
+
+
+@contextmanager
+def by_postgresql(server: Postgres, directory: Path) -> Iterator[tuple[dict[str, object], str]]:
+    """Its own programs keep the backups."""
+    yield {}, os.environ["PATH"]
+
+
+@contextmanager
+def by_barman(server: Postgres, directory: Path) -> Iterator[tuple[dict[str, object], str]]:
+    """Barman keeps them."""
+    with barman(server, directory / "barman") as ours, path_of_barman(ours) as path:
+        yield with_barman(ours), path
+
+
+@contextmanager
+def by_pgbackrest(server: Postgres, directory: Path) -> Iterator[tuple[dict[str, object], str]]:
+    """PgBackRest keeps them."""
+    with pgbackrest(server) as ours:
+        yield with_pgbackrest(ours), os.environ["PATH"]
 
 
 def with_pgbackrest(ours: PgBackRest) -> dict[str, object]:

@@ -14,8 +14,7 @@ import pytest
 
 from infra.lab.barman import Barman, barman
 from infra.lab.postgres import Postgres
-from infra.lab.process import free_port, wait_until
-from recovery.databases import Restore, Secret
+from infra.lab.process import wait_until
 from recovery.errors import Refused, Unavailable
 from recovery.sides import Stage
 from tasks.postgres.damaged import read_sets, read_sight
@@ -24,7 +23,8 @@ from tasks.postgres.programs import clean, run
 from tasks.postgres.sets import expire_sets
 from tasks.postgres.sides import raise_side
 from tests.integration.managers import barmans, path_of_barman, with_barman
-from tests.integration.way_back import Shop, go_back, new_shop, place_for_sides
+from tests.integration.sides_shop import with_sides
+from tests.integration.way_back import Shop, go_back, new_shop
 
 NUMBERS = count(1)
 
@@ -56,12 +56,11 @@ def _received(archiving: Postgres, tmp_path_factory: pytest.TempPathFactory) -> 
 def _kept(archiving: Postgres, received: Barman, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     with (
         new_shop(archiving, f"kept{next(NUMBERS)}", monkeypatch) as shop,
-        place_for_sides(archiving) as sides,
+        with_sides(shop.with_(**with_barman(received))) as sided,
         path_of_barman(received) as path,
     ):
         monkeypatch.setenv("PATH", path)
-        restore = Restore(sides=str(sides), port=free_port(), secret=Secret(name="shop"))
-        yield Kept(shop.with_(**with_barman(received), restore=restore), received)
+        yield Kept(sided, received)
 
 
 def test_the_gate_proves_a_backup_of_barmans(kept: Kept) -> None:

@@ -11,14 +11,14 @@ import pytest
 
 from infra.lab.pgbackrest import PgBackRest, pgbackrest
 from infra.lab.postgres import Postgres
-from infra.lab.process import free_port, wait_until
-from recovery.databases import Restore, Secret
+from infra.lab.process import wait_until
 from recovery.errors import Refused, Unavailable
 from tasks.postgres.drilling import check_set, drill_set
 from tasks.postgres.programs import clean, run
 from tasks.postgres.sets import expire_sets
 from tests.integration.managers import pgbackrests, with_pgbackrest
-from tests.integration.way_back import Shop, go_back, new_shop, place_for_sides
+from tests.integration.sides_shop import with_sides
+from tests.integration.way_back import Shop, go_back, new_shop
 
 NUMBERS = count(1)
 
@@ -47,9 +47,11 @@ def _received(archiving: Postgres) -> Iterator[PgBackRest]:
 
 @pytest.fixture(name="kept")
 def _kept(archiving: Postgres, received: PgBackRest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
-    with new_shop(archiving, f"rest{next(NUMBERS)}", monkeypatch) as shop, place_for_sides(archiving) as sides:
-        restore = Restore(sides=str(sides), port=free_port(), secret=Secret(name="shop"))
-        yield Kept(shop.with_(**with_pgbackrest(received), restore=restore), received)
+    with (
+        new_shop(archiving, f"rest{next(NUMBERS)}", monkeypatch) as shop,
+        with_sides(shop.with_(**with_pgbackrest(received))) as sided,
+    ):
+        yield Kept(sided, received)
 
 
 def test_the_gate_proves_a_backup_of_pgbackrests(kept: Kept) -> None:

@@ -7,22 +7,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.lab.barman import barman
-from infra.lab.pgbackrest import pgbackrest
 from infra.lab.postgres import Postgres, postgres
 from infra.lab.process import wait_until
-from tests.integration.managers import path_of_barman, with_barman, with_pgbackrest
+from tests.integration.managers import Keeper, by_barman, by_pgbackrest, by_postgresql
 from tests.integration.restoring import CORRUPT, Street, new_street
 
 ROOT = Path(__file__).parents[2]
-Keeper = Callable[[Postgres, Path], AbstractContextManager[tuple[dict[str, object], str]]]
 # What a restore does to the world, in its order: a test below sees that none is left out.
 EFFECTS = [
     "note", "raise_side", "PAUSE killed{n}", "note", "fenced", "note", "promote_side",
@@ -83,26 +80,6 @@ def assert_restored(street: Street) -> None:
     assert len(list(Path(street.restore.sides).glob("*/data"))) == 1
     assert street.shop.sql("SHOW default_transaction_read_only") == [("on",)]
     assert street.restored("SELECT last_archived_wal LIKE '00000002%' FROM pg_stat_archiver") == [(True,)]
-
-
-@contextmanager
-def by_postgresql(server: Postgres, directory: Path) -> Iterator[tuple[dict[str, object], str]]:
-    """Its own programs keep the backups."""
-    yield {}, os.environ["PATH"]
-
-
-@contextmanager
-def by_barman(server: Postgres, directory: Path) -> Iterator[tuple[dict[str, object], str]]:
-    """Barman keeps them; where it finds its rsync, comes along."""
-    with barman(server, directory / "barman") as ours, path_of_barman(ours) as path:
-        yield with_barman(ours), path
-
-
-@contextmanager
-def by_pgbackrest(server: Postgres, directory: Path) -> Iterator[tuple[dict[str, object], str]]:
-    """PgBackRest keeps them."""
-    with pgbackrest(server) as ours:
-        yield with_pgbackrest(ours), os.environ["PATH"]
 
 
 @pytest.mark.parametrize("keeper", [by_postgresql, by_barman, by_pgbackrest])
