@@ -13,7 +13,7 @@ from recovery.databases import Database
 from recovery.errors import Refused
 from recovery.restore_points import RestorePoint, Then, show_age
 from recovery.routes import Route
-from recovery.sides import Side, Stage, judge_place, restore_of
+from recovery.sides import TO_BE_LAID, Side, Stage, judge_place, restore_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,7 @@ def _target(sight: Sight, route: Route, host: str, port: int) -> list[str]:
 
 
 def _room(sight: Sight, directory: str) -> list[str]:
-    if sight.side.stage not in (Stage.ABSENT, Stage.PARTIAL):
+    if sight.side.stage not in TO_BE_LAID:
         return []
     needed = int(sight.needed * MARGIN)
     if sight.free >= needed:

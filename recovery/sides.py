@@ -23,6 +23,10 @@ class Stage(StrEnum):
     PROMOTED = "promoted"  # it takes writes, or did until it was stopped
 
 
+TO_BE_LAID = (Stage.ABSENT, Stage.PARTIAL)
+"""Where the files of the backup are still to be laid down: they need their room, and whoever keeps them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Side:
     """The restored server of one point, as its files and itself tell of it."""

@@ -13,7 +13,7 @@ from recovery.errors import RecoveryError, Refused, Unavailable
 from recovery.rds_catalog import Reached
 from recovery.restore_points import Then, WayBack
 from recovery.restores import Begun, Damaged, PointSet, Sight
-from recovery.sides import Stage, restore_of
+from recovery.sides import TO_BE_LAID, restore_of
 from tasks.postgres.connection import Session, session
 from tasks.postgres.consoles import is_gone
 from tasks.postgres.engines import engine_of
@@ -65,12 +65,11 @@ def read_sight(database: Database, chosen: PointSet) -> Sight:
     if not sides.is_dir():
         raise Refused(f"{sides} is not there: make it, owned by the user of PostgreSQL's programs")
     side = read_side.fn(database, chosen.point)
-    to_be_laid = side.stage in (Stage.ABSENT, Stage.PARTIAL)
     return Sight(
         damaged=_read_damaged(database, chosen.then),
         side=side,
         free=shutil.disk_usage(sides).free,
-        needed=engine_of(database).size(place_of(database, chosen.then.name)) if to_be_laid else 0,
+        needed=engine_of(database).size(place_of(database, chosen.then.name)) if side.stage in TO_BE_LAID else 0,
         begun=read_note(begun_file(database, chosen.then.name), Begun),
         now=datetime.now(UTC),
     )

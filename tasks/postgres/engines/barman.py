@@ -153,7 +153,9 @@ class Barman(Asked):
         """See that Barman archives what the backup needs: it keeps none before, and its own cron may be at it."""
 
         def done() -> bool | None:
-            [status] = [each["status"] for each in self._list() if each["backup_id"] == backup]
+            status = next((each["status"] for each in self._list() if each["backup_id"] == backup), None)
+            if status is None:
+                raise Refused(f"Barman's backup {backup} was deleted while it waited for WAL: run this again")
             if status != _WHOLE[0]:
                 self._run("archive-wal")
                 self._run("check-backup", backup)
