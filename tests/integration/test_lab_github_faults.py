@@ -1,13 +1,17 @@
 """How the lab's GitHub misbehaves when told to: limits, late answers, other names, nothing new."""
 
+import asyncio
 import re
 import time
 from pathlib import Path
 
 import httpx
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from infra.lab.githost import GitHost
+from infra.lab.github.faults import Unreliable
+from infra.lab.github.store import Store
 from tests.integration.plain_git import commit, git, new_clone, rest
 
 
@@ -16,6 +20,36 @@ def _clone(host: GitHost, name: str, tmp_path: Path) -> Path:
     clone = new_clone(host, name, tmp_path / "clone")
     git("push", "--quiet", "origin", "main", at=clone, token=host.token("ada"))
     return clone
+
+
+def test_whoever_has_an_answer_finds_the_call_in_the_log(tmp_path: Path) -> None:
+    """It stands there before the last piece of the answer is sent, and once; also for an answer that broke off."""
+    store = Store(tmp_path / "lab.sqlite")
+    scope = {"type": "http", "method": "GET", "path": "/acme/shop.git/info/refs"}
+    when_sent = []
+
+    async def send(message: Message) -> None:
+        when_sent.append(len(store.all("request")))
+
+    async def whole(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": b"refs", "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        raise ConnectionResetError
+
+    async def nothing() -> Message:
+        return {"type": "http.request", "body": b""}
+
+    asyncio.run(Unreliable(whole, store)(dict(scope), nothing, send))
+    with pytest.raises(ConnectionResetError):
+        asyncio.run(Unreliable(broken, store)(dict(scope), nothing, send))
+
+    assert when_sent == [0, 0, 1, 1]
+    assert [(seen["status"], seen["sent"]) for seen in store.all("request")] == [(200, 4), (200, 0)]
+    store.close()
 
 
 @pytest.mark.parametrize("status", [403, 429])

@@ -7,6 +7,7 @@
 import asyncio
 import json
 import re
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -63,36 +64,39 @@ class Unreliable:
             await self._app(scope, receive, send)
             return
         scope["seen"] = {"user": None, "status": None, "sent": 0}
-        try:
-            await self._pass(scope, receive, send)
-        finally:
-            # Its own key for the path: what was seen goes into the log as one document.
-            self._store.add("request", method=scope["method"], path=scope["path"], **scope["seen"])
+        with ExitStack() as log:
+            log.callback(self._log, scope)
+
+            async def telling(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    scope["seen"]["status"] = message["status"]
+                scope["seen"]["sent"] += len(message.get("body", b""))
+                if message["type"] == "http.response.body" and not message.get("more_body", False):
+                    log.close()  # Before the answer ends: whoever has it finds the call in the log.
+                await send(message)
+
+            await self._pass(scope, receive, telling)
+
+    def _log(self, scope: Scope) -> None:
+        self._store.add("request", method=scope["method"], path=scope["path"], **scope["seen"])
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         fault = next((f for f in self._faults if f.fits(scope["method"], scope["path"])), None)
-
-        async def telling(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                scope["seen"]["status"] = message["status"]
-            scope["seen"]["sent"] += len(message.get("body", b""))
-            await send(message)
-
         if fault is None:
-            await self._app(scope, receive, telling)
+            await self._app(scope, receive, send)
             return
         fault.times -= 1
         if not fault.after_effect:
             await asyncio.sleep(fault.delay_seconds)
-            await (self._broken(fault) if fault.status else self._app)(scope, receive, telling)
+            await (self._broken(fault) if fault.status else self._app)(scope, receive, send)
             return
         late: list[Message] = []
         await self._app(scope, receive, _into(late))
         await asyncio.sleep(fault.delay_seconds)
         if fault.status:
-            await self._broken(fault)(scope, receive, telling)
+            await self._broken(fault)(scope, receive, send)
         for message in [] if fault.status else late:
-            await telling(message)
+            await send(message)
 
     def _broken(self, fault: Fault) -> JSONResponse:
         if fault.limit:
