@@ -4,7 +4,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,58 +63,70 @@ def _schedule(prefect: PrefectServer, request: pytest.FixtureRequest) -> Iterato
         yield Schedule(api, made.raise_for_status().json()["id"])
 
 
+@dataclass(frozen=True)
+class Watch:
+    """`ripcord watch`, and the files by which its cycles and a test speak with each other."""
+
+    begun: Path
+    may_end: Path
+
+    def saw(self, cycles: int) -> bool:
+        """Answer whether so many cycles began, or more."""
+        return self.begun.exists() and self.begun.read_text().count("begun\n") >= cycles
+
+
 @contextmanager
-def watcher(prefect: PrefectServer, directory: Path, seconds: float, hung: float = 60.0) -> Iterator[Path]:
-    """`ripcord watch` on the pool; the file in which its cycles say that they began."""
-    begun = directory / "cycles"
+def watcher(prefect: PrefectServer, directory: Path, hung: float = 600.0) -> Iterator[Watch]:
+    """Take up the pool's cycles, which end only when they may."""
+    watch = Watch(directory / "cycles", directory / "may-end")
     env = os.environ | prefect.environment | {
         "RIPCORD_WORK_POOL": POOL, "RIPCORD_CATALOGUE": str(ROOT / "deployments" / "services.yaml"),
-        "CYCLES": str(begun), "CYCLE_SECONDS": str(seconds), "PYTHONPATH": str(ROOT),
+        "CYCLES": str(watch.begun), "CYCLES_MAY_END": str(watch.may_end), "PYTHONPATH": str(ROOT),
     }  # fmt: skip
     script = "import sys; from deployments import cli, responder; responder.HUNG_SECONDS = float(sys.argv.pop()); "
     argv = [sys.executable, "-c", f"{script}sys.argv[1:] = ['watch']; cli.main()", str(hung)]
     with run("watcher", argv, directory=directory, env=env, cwd=ROOT):
-        yield begun
+        yield watch
 
 
 def test_of_an_hours_backlog_one_cycle_runs(prefect: PrefectServer, schedule: Schedule, tmp_path: Path) -> None:
     """The newest of thirty that are due; the others are cancelled and never begin."""
     runs = [schedule.due(timedelta(seconds=30 * number)) for number in range(1, 31)]
 
-    with watcher(prefect, tmp_path, 0.0) as begun:
+    with watcher(prefect, tmp_path) as watch:
+        watch.may_end.touch()
         wait_until(lambda: not schedule.states(runs)["SCHEDULED"], what="the backlog", seconds=90, every=0.5)
         wait_until(lambda: schedule.state(runs[0]) == "COMPLETED", what="the newest", seconds=60, every=0.5)
 
     assert schedule.states(runs) == {"COMPLETED": 1, "CANCELLED": 29}
-    assert begun.read_text() == "begun\n"
+    assert watch.begun.read_text() == "begun\n"
 
 
 def test_a_cycle_that_is_due_while_another_runs_is_cancelled(
     prefect: PrefectServer, schedule: Schedule, tmp_path: Path
 ) -> None:
     """The running one comes to its end; the next that is due afterwards runs."""
-    with watcher(prefect, tmp_path, 8.0) as begun:
+    with watcher(prefect, tmp_path) as watch:
         first = schedule.due(timedelta())
-        wait_until(begun.exists, what="the first", seconds=90, every=0.2)
+        wait_until(lambda: watch.saw(1), what="the first", seconds=90, every=0.2)
         second = schedule.due(timedelta())
-        wait_until(lambda: schedule.state(second) == "CANCELLED", what="the second's end", seconds=8, every=0.2)
+        wait_until(lambda: schedule.state(second) == "CANCELLED", what="the second's end", seconds=60, every=0.2)
         assert schedule.state(first) == "RUNNING"
+        assert not watch.saw(2)
+        watch.may_end.touch()
         wait_until(lambda: schedule.state(first) == "COMPLETED", what="the first's end", seconds=60, every=0.2)
         # The watcher lets go of a run just after the server says that it ended: one due in between is cancelled too.
-        wait_until(lambda: schedule.due(timedelta()) and begun.read_text() == "begun\n" * 2, what="the next",
-                   seconds=60, every=2)  # fmt: skip
+        wait_until(lambda: schedule.due(timedelta()) and watch.saw(2), what="the next", seconds=60, every=2)
 
 
 def test_a_cycle_that_hangs_keeps_the_next_one_away_for_a_while_only(
     prefect: PrefectServer, schedule: Schedule, tmp_path: Path
 ) -> None:
     """What hangs on a system that does not answer must not blind us for ever."""
-    with ExitStack() as stack:
-        begun = stack.enter_context(watcher(prefect, tmp_path, 600.0, hung=1.0))
+    with watcher(prefect, tmp_path, hung=1.0) as watch:
         schedule.due(timedelta())
-        wait_until(begun.exists, what="the first", seconds=90, every=0.2)
-        wait_until(lambda: schedule.due(timedelta()) and begun.read_text() == "begun\n" * 2, what="another",
-                   seconds=60, every=2)  # fmt: skip
+        wait_until(lambda: watch.saw(1), what="the first", seconds=90, every=0.2)
+        wait_until(lambda: schedule.due(timedelta()) and watch.saw(2), what="another", seconds=60, every=2)
 
 
 def test_a_late_cycle_clears_the_backlog_away(
