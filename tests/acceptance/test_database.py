@@ -78,7 +78,7 @@ def _ruin(lab: World) -> Ruin:
 def _restored(lab: World, ruin: Ruin) -> list[dict[str, Any]]:
     """Taken back with a person's yes, until which nothing was touched; how customers were answered wrongly.
 
-    One more customer fills a cart after the point, and checks out when the database is back.
+    One more customer fills a cart after the point, before the yes, and has not checked out yet.
     """
     assert ruin.lost
     stores = stores_of(lab)
