@@ -7,6 +7,7 @@ has a queue and a process of its own: a cycle over many services would keep a re
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +32,7 @@ from tasks.settings import read_settings
 
 POLL_SECONDS = 1.0
 HEARTBEAT_SECONDS = 30
-HUNG_SECONDS = 60.0  # a cycle that runs this long has met something that hangs, and no longer keeps the next one away
+HUNG_SECONDS = 60.0  # a cycle that runs this long has met something that hangs, and no longer keeps others away
 AT_ONCE = 16  # recoveries and monitor cycles; each mostly waits for other systems
 RECOVERIES, WATCHING = "default", "monitor"  # queues of the work pool
 
@@ -118,25 +119,36 @@ class Responder:
 class Watcher(Responder):
     """Executes the monitor's cycles, one at a time.
 
-    One that is due beside a newer one, or while another runs, is cancelled: left to the worker it would become a
-    process of its own, and after an outage of an hour a hundred at once.
+    One that is due beside a newer one or after it, or while another runs, is cancelled: left to the worker it would
+    become a process of its own, and after an outage of an hour a hundred at once.
     """
+
+    _newest = (-math.inf, datetime.min.replace(tzinfo=UTC))  # of all begun: when it was begun, and when it was due
 
     async def _take(self, client: PrefectClient, due: Sequence[FlowRun]) -> None:
         waiting = [run for run in due if run.id not in self._taken]
-        newest = max(
-            waiting,
-            key=lambda run: run.expected_start_time or run.created or datetime.max.replace(tzinfo=UTC),
-            default=None,
-        )
+        newest = max(waiting, key=_due, default=None)
         for run in waiting:
-            if run is newest and not self._is_busy():
+            # The server leaves out of its answer what it is about to change (FOR UPDATE SKIP LOCKED in its
+            # get-runs-from-worker-queues.sql): it marks what is late, and an older one may come after a newer one.
+            if run is newest and not self._is_behind(run) and not self._is_busy():
+                self._newest = time.monotonic(), _due(run)
                 self.submit(run.id)
             else:
                 await client.set_flow_run_state(run.id, Cancelled(message="another cycle looks at the same"))
 
+    def _is_behind(self, run: FlowRun) -> bool:
+        """Whether a newer one was begun; for a while only, lest a clock that is set back blinds us."""
+        begun, due = self._newest
+        return time.monotonic() - begun < HUNG_SECONDS and _due(run) <= due
+
     def _is_busy(self) -> bool:
         return any(time.monotonic() - begun < HUNG_SECONDS for begun in list(self._taken.values()))
+
+
+def _due(run: FlowRun) -> datetime:
+    """When a run is due as it stands: one that a person retries is due again."""
+    return run.next_scheduled_start_time or run.expected_start_time or datetime.max.replace(tzinfo=UTC)
 
 
 async def watch() -> None:
