@@ -1,4 +1,4 @@
-"""Barman and pgBackRest as the catalogue names them, and what each itself lists of the sets' backups."""
+"""Barman, pgBackRest and a bucket as the catalogue names them, and what the first two list of the sets' backups."""
 
 import json
 import os
@@ -9,10 +9,14 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from infra.lab.aws import aws
 from infra.lab.barman import Barman, barman
 from infra.lab.pgbackrest import PgBackRest, pgbackrest
 from infra.lab.postgres import Postgres
 from recovery.databases import WithBarman, WithPgBackRest
+from tests.integration.buckets import ANYBODY, wal_in_bucket
 
 Keeper = Callable[[Postgres, Path], AbstractContextManager[tuple[dict[str, object], str]]]
 """Has a server's backups kept; gives a database's words of the catalogue, and the PATH that it needs."""
@@ -57,6 +61,16 @@ def by_barman(server: Postgres, directory: Path) -> Iterator[tuple[dict[str, obj
     """Barman keeps them."""
     with barman(server, directory / "barman") as ours, path_of_barman(ours) as path:
         yield with_barman(ours), path
+
+
+@contextmanager
+def by_bucket(server: Postgres, directory: Path) -> Iterator[tuple[dict[str, object], str]]:
+    """PostgreSQL's own programs keep the backups, a bucket the WAL."""
+    with pytest.MonkeyPatch.context() as patch, aws(directory) as endpoint:
+        for name, value in ANYBODY.items():
+            patch.setenv(name, value)
+        with wal_in_bucket(server, endpoint, "wal") as bucket:
+            yield {"archive": None, "bucket": bucket}, os.environ["PATH"]
 
 
 @contextmanager

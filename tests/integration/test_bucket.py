@@ -9,37 +9,19 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 
-from infra.lab.archiving import archiving_by
 from infra.lab.aws import aws
 from infra.lab.postgres import Postgres
 from infra.lab.process import free_port
-from infra.lab.pythons import find_python
-from recovery.databases import Bucket, Restore, Secret
+from recovery.databases import Restore, Secret
 from recovery.errors import Refused, Unavailable
 from tasks.postgres.engines import engine_of
+from tests.integration.buckets import ANYBODY, PREFIX, REGION, s3_of, wal_in_bucket
 from tests.integration.way_back import Shop, go_back, new_shop, place_for_sides
 
 NUMBERS = count(1)
-PREFIX = "shop/wal"
-# The team's own tool, as `aws s3 cp` would be: moto believes whoever comes.
-# As AWS, it takes nothing without a checksum into a bucket that locks.
-TOOL = """import base64, hashlib, sys, urllib.request
-verb, url, file = sys.argv[1:]
-if verb == "put":
-    content = open(file, "rb").read()
-    checksum = base64.b64encode(hashlib.sha256(content).digest()).decode()
-    headers = {"Content-Type": "application/octet-stream", "x-amz-checksum-sha256": checksum}
-    headers["x-amz-sdk-checksum-algorithm"] = "SHA256"
-    asked = urllib.request.Request(url, data=content, method="PUT", headers=headers)
-    urllib.request.urlopen(asked, timeout=30).read()
-else:
-    content = urllib.request.urlopen(url, timeout=30).read()
-    open(file, "wb").write(content)
-"""
 
 
 @dataclass(frozen=True)
@@ -71,35 +53,17 @@ def _endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(name="kept")
 def _kept(archiving: Postgres, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    s3 = boto3.session.Session().client("s3", region_name="eu-central-1", endpoint_url=endpoint)
+    for name, value in ANYBODY.items():
+        monkeypatch.setenv(name, value)
     number = next(NUMBERS)
-    bucket = f"wal-{number}"
-    s3.create_bucket(
-        Bucket=bucket, ObjectLockEnabledForBucket=True,
-        CreateBucketConfiguration={"LocationConstraint": "eu-central-1"},
-    )  # fmt: skip
-    rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}
-    s3.put_object_lock_configuration(
-        Bucket=bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule}
-    )
-    with new_shop(archiving, f"pail{number}", monkeypatch) as shop, place_for_sides(archiving) as sides:
-        tool = sides.with_name(f"{sides.name}-tool.py")
-        try:
-            tool.write_text(TOOL)
-            tool.chmod(0o644)
-            called = f"{find_python((3, 11))} {tool}"
-            address = f"{endpoint}/{bucket}/{PREFIX}/%f"
-            entry = Bucket(
-                name=bucket, prefix=PREFIX, region="eu-central-1", endpoint=endpoint,
-                restore_command=f"{called} get {address} %p",
-            )  # fmt: skip
-            restore = Restore(sides=str(sides), port=free_port(), secret=Secret(name="shop"))
-            with archiving_by(archiving, f"{called} put {address} %p"):
-                yield Kept(shop.with_(bucket=entry, archive=None, restore=restore), s3, endpoint, bucket)
-        finally:
-            tool.unlink()
+    with (
+        new_shop(archiving, f"pail{number}", monkeypatch) as shop,
+        place_for_sides(archiving) as sides,
+        wal_in_bucket(archiving, endpoint, f"wal-{number}") as bucket,
+    ):
+        restore = Restore(sides=str(sides), port=free_port(), secret=Secret(name="shop"))
+        words = {"bucket": bucket, "archive": None, "restore": restore}
+        yield Kept(shop.with_(**words), s3_of(endpoint), endpoint, bucket.name)
 
 
 def test_the_gate_proves_a_set_whose_wal_came_from_the_bucket(kept: Kept) -> None:
@@ -135,7 +99,7 @@ def test_the_first_version_of_a_segment_is_believed(kept: Kept) -> None:
 def versioned(kept: Kept, name: str) -> str:
     """A bucket that keeps versions and locks none."""
     bucket = f"{kept.bucket}-{name}"
-    kept.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    kept.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     kept.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     return bucket
 
@@ -210,9 +174,7 @@ def test_a_side_reads_and_archives_with_the_teams_own_tool(kept: Kept) -> None:
 
 def test_a_bucket_that_keeps_no_versions_is_refused(kept: Kept) -> None:
     """Before anything is taken; and so is one that locks nothing, unless the catalogue allows it."""
-    kept.s3.create_bucket(
-        Bucket=f"{kept.bucket}-plain", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-    )
+    kept.s3.create_bucket(Bucket=f"{kept.bucket}-plain", CreateBucketConfiguration={"LocationConstraint": REGION})
     bucket = versioned(kept, "versions")
 
     with pytest.raises(Refused, match="keeps no versions: enable versioning"):
@@ -236,7 +198,7 @@ def test_without_credentials_the_way_out_is_named(kept: Kept, monkeypatch: pytes
     """It is no silence that passes; and with credentials the next try goes on."""
     here = kept.change(endpoint=kept.endpoint.replace("127.0.0.1", "localhost"))  # a client of its own
     with monkeypatch.context() as bare:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        for name in ANYBODY:
             bare.delenv(name)
         bare.setenv("AWS_EC2_METADATA_DISABLED", "true")
         bare.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")

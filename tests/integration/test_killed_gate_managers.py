@@ -1,17 +1,20 @@
-"""kill -9 after every single effect of a gate with Barman or pgBackRest, then the gate again: one of each, and proved.
+"""kill -9 after every single effect of a gate with Barman, pgBackRest or a bucket, then the gate again: one of each.
 
-The witnesses are the managers' own lists, pg_waldump, plain SQL, plain HTTP, /proc and the names on the disk.
+The witnesses are the managers' own lists, boto3, pg_waldump, plain SQL, plain HTTP, /proc and the names on the disk.
 """
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from infra.lab.aws import aws
 from infra.lab.barman import Barman, barman
 from infra.lab.pgbackrest import pgbackrest
+from tests.integration.buckets import ANYBODY, PREFIX, s3_of, wal_in_bucket
 from tests.integration.killed_database import Case, Manager, Stage, stage
 from tests.integration.managers import barmans, path_of_barman, pgbackrests, with_barman, with_pgbackrest
 
@@ -20,7 +23,11 @@ Kept = tuple[Stage, Manager, Watch]
 BEGUN, RECORDED = "statement: INSERT", "renamed to then.json"  # between them a name may be used that nothing records
 # Of two walks one may need a segment more, each of which is fetched and looked at: only the first effects are the same.
 SPARE = 4
-DANGEROUS = ("in barman backup", "after barman backup", "in pgbackrest backup", "in pgbackrest restore")
+DANGEROUS = (
+    "in barman backup", "after barman backup", "in pgbackrest backup", "in pgbackrest restore",
+    "in pg_basebackup", "renamed to set",
+)  # fmt: skip
+SEGMENT = re.compile(r"[0-9A-F]{24}")
 
 
 @contextmanager
@@ -56,7 +63,32 @@ def by_pgbackrest(place: Path) -> Iterator[Kept]:
         yield servers, Manager(with_pgbackrest(ours), {}), watch
 
 
-@pytest.fixture(name="kept", scope="module", params=[by_barman, by_pgbackrest])
+@contextmanager
+def by_bucket(place: Path) -> Iterator[Kept]:
+    """The servers, with a bucket that has each of the set's segments as it was written, once; the set has its files."""
+    with (
+        stage(place) as servers,
+        aws(place) as endpoint,
+        wal_in_bucket(servers.server, endpoint, "wal") as bucket,
+    ):
+        s3 = s3_of(endpoint)
+
+        def watch(case: Case) -> None:
+            segments = {path.name: path.read_bytes() for path in case.shop.place().wal.iterdir()}
+            assert segments
+            assert all(SEGMENT.fullmatch(name) for name in segments)
+            for name, content in segments.items():
+                key = f"{PREFIX}/{name}"
+                assert s3.get_object(Bucket=bucket.name, Key=key)["Body"].read() == content
+                assert len(s3.list_object_versions(Bucket=bucket.name, Prefix=key)["Versions"]) == 1
+            case.verify(case.shop.place().data)
+
+        yield servers, Manager({"archive": None, "bucket": bucket}, ANYBODY), watch
+
+
+@pytest.fixture(
+    name="kept", scope="module", params=[by_barman, by_pgbackrest, pytest.param(by_bucket, marks=pytest.mark.torture)]
+)
 def _kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
     with request.param(tmp_path_factory.mktemp("kept")) as kept:
         yield kept

@@ -16,7 +16,7 @@ import pytest
 
 from infra.lab.postgres import Postgres, postgres
 from infra.lab.process import wait_until
-from tests.integration.managers import Keeper, by_barman, by_pgbackrest, by_postgresql
+from tests.integration.managers import Keeper, by_barman, by_bucket, by_pgbackrest, by_postgresql
 from tests.integration.restoring import CORRUPT, Street, new_street
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +82,9 @@ def assert_restored(street: Street) -> None:
     assert street.restored("SELECT last_archived_wal LIKE '00000002%' FROM pg_stat_archiver") == [(True,)]
 
 
-@pytest.mark.parametrize("keeper", [by_postgresql, by_barman, by_pgbackrest])
+@pytest.mark.parametrize(
+    "keeper", [by_postgresql, by_barman, by_pgbackrest, pytest.param(by_bucket, marks=pytest.mark.torture)]
+)
 def test_a_restore_killed_after_every_effect_in_turn_goes_on(
     archiving: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeper: Keeper
 ) -> None:
