@@ -19,7 +19,7 @@ from rich.table import Table
 
 from infra.bench.history import FAULTY, STABLE, Size, repository
 from infra.lab.githost import GitHost, git_host
-from infra.lab.github.bare import Bare
+from infra.lab.github.bare import Bare, clean_environment
 from infra.lab.worktree import Worktree
 
 ROOT = Path(__file__).parents[2]
@@ -187,7 +187,8 @@ def ripcord(place: Place, *words: str) -> Run:
     }
     before = sent(place.host)
     argv = [sys.executable, "-m", "infra.bench.ours", place.name, *words]
-    done = subprocess.run(argv, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, timeout=600)
+    env = clean_environment() | settings  # as the raw tools have it: of ours, too, each variable GIT_* costs a process
+    done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=600)
     if done.returncode:
         raise RuntimeError(f"{' '.join(argv[1:])} failed: {done.stderr[-2000:]}")
     told = json.loads(done.stdout.splitlines()[-1])

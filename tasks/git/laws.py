@@ -1,13 +1,12 @@
 """What a revert gives on a head of `main`, and what must hold of it before anybody sees it."""
 
-import ast
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from recovery.reverts import Literal, Preview, RevertPlan, shortened
 from tasks.git.plumbing import Repository, rows
-from tasks.git.reading import differing, learn_differing, learn_renamed, renamed
+from tasks.git.reading import differing, learn_differing, learn_renamed, renamed, unquoted
 from tasks.git.revert import attempt, merge_out, merge_trees, wanted_tree
 
 SUBMODULE = "160000"
@@ -114,11 +113,6 @@ def _have_attributes(bare: Repository, head: str, paths: Sequence[str]) -> bool:
     """Answer whether a .gitattributes lies in a directory above one of some paths, whatever else the tree has."""
     if not paths:
         return False
-    folders = {f"{folder}/" for path in paths for folder in PurePosixPath(_unquoted(path)).parents if folder.name}
+    folders = {f"{folder}/" for path in paths for folder in PurePosixPath(unquoted(path)).parents if folder.name}
     asked = "".join(f"{head}:{folder}.gitattributes\0" for folder in sorted({"", *folders}))
     return "blob" in rows(bare.git("cat-file", "--batch-check=%(objecttype)", "-z", given=asked))
-
-
-def _unquoted(path: str) -> str:
-    """A path as it is in the tree: with `core.quotePath` git writes odd ones as C, and Python, would."""
-    return ast.literal_eval(f"b{path}").decode(errors="surrogateescape") if path.startswith('"') else path

@@ -13,7 +13,7 @@ from tasks.git.copies import above, ephemeral
 from tasks.git.migrations import judge_migrations
 from tasks.git.opening import When
 from tasks.git.plumbing import Repository
-from tasks.git.reading import head_of, mends_of, tags_of
+from tasks.git.reading import differing, head_of, mends_of, tags_of, unquoted
 from tasks.retry import ON_UNAVAILABLE
 
 NAMED = 100  # pull requests of a range that are looked into, the newest
@@ -44,7 +44,7 @@ def read_range(service: Service, faulty_tag: str, stable_tag: str | None) -> Ran
         if stable_tag is None:
             return Range(faulty_tag, faulty, None, None, mended_by=mended_by)
         stable = tags[stable_tag]
-        touched = {path: status for path, status in changed(bare, stable, faulty).items() if is_own(service, path)}
+        touched = {path: status for path, status in _brought(bare, stable, faulty).items() if is_own(service, path)}
         migrations = [path for path, status in touched.items() if status != "D" and is_migration(service, path)]
         marker = service.migrations.compatible
         marked = {
@@ -69,6 +69,13 @@ def _change(path: str, status: str, marked: bool, judged: Compatibility | None) 
     if marked:
         return Change(path, status, True, f"{path} says that it is compatible", marked=True)
     return Change(path, status, judged.compatible, judged.reason) if judged else Change(path, status)
+
+
+def _brought(bare: Repository, stable: str, faulty: str) -> dict[str, str]:
+    """What `changed` says of two releases, asked as the preview of a revert asks: git is not started for it twice."""
+    bare.learn_trees(stable, faulty)
+    found = differing(bare, bare.tree_of(stable), bare.tree_of(faulty))
+    return {unquoted(path): each.status for path, each in found.items()}
 
 
 def changed(bare: Repository, old: str, new: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What the fetched refs and commits say."""
 
+import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -156,10 +157,11 @@ def patches_of(bare: Repository, tags: dict[str, str], faulty: Version, commit: 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One path in two trees: modes and object ids, zeros where it is missing."""
+    """One path in two trees: modes and object ids, zeros where it is missing, and how it differs: A, M, D or T."""
 
     modes: tuple[str, str]
     objects: tuple[str, str]
+    status: str
 
 
 _RAW = ("-r", "--raw", "--no-abbrev", "--no-renames")
@@ -185,9 +187,14 @@ def differing(bare: Repository, one: str, other: str, paths: Sequence[str] = ())
     found = {}
     for line in rows(listed):
         fields, _, path = line.partition("\t")
-        old, new, before, after = fields.lstrip(":").split()[:4]
-        found[path] = Difference((old, new), (before, after))
+        old, new, before, after, status = fields.lstrip(":").split()
+        found[path] = Difference((old, new), (before, after), status)
     return found
+
+
+def unquoted(path: str) -> str:
+    """A path as it is in the tree: with `core.quotePath` git writes odd ones as C, and Python, would."""
+    return ast.literal_eval(f"b{path}").decode(errors="surrogateescape") if path.startswith('"') else path
 
 
 def renamed(bare: Repository, one: str, other: str) -> list[tuple[str, str]]:
