@@ -65,7 +65,7 @@ class HotfixPlan:
 
 @dataclass(frozen=True, slots=True)
 class HotfixBranch:
-    """What stands on the hotfix branch after the push; for a branch to start from, `commit` is its `parent`."""
+    """What stands on the hotfix branch after the push; for a branch to start from, a commit that changes nothing."""
 
     branch: str
     commit: str
@@ -221,7 +221,7 @@ def object_to(plan: HotfixPlan, answer: Answer, state: BranchState) -> str | Non
         return f"{plan.branch} is gone: push it again, or abandon"
     if answer is Answer.OWN and not state.own:
         return f"there is no commit of yours on {plan.branch}: push it first, or take the proposal"
-    if answer is Answer.TAKE and not state.ahead:
+    if answer is Answer.TAKE and not state.brings:
         return f"{plan.branch} has no fix on it, none could be derived: push one and say so"
     if answer is Answer.TAKE and state.own:
         return (

@@ -16,7 +16,7 @@ from tasks.settings import read_settings
 
 
 def make(bare: Repository, plan: HotfixPlan, proposal: FixProposal) -> HotfixBranch:
-    """The first proposal, from the chosen one on, that gives anything on top of main."""
+    """The first proposal, from the chosen one on, that gives anything on top of main; else a commit that changes none."""
     head, conflicts = head_of(bare, plan.main), dict[str, None]()
     there = plan.proposals.index(proposal) if proposal in plan.proposals else len(plan.proposals)
     for each in (proposal, *plan.proposals[there + 1 :]):
@@ -31,8 +31,11 @@ def make(bare: Repository, plan: HotfixPlan, proposal: FixProposal) -> HotfixBra
             commit = commit_tree(bare, tree, (head,), commit_message(plan, each), plan.date)
             said = f"pushed {commit[:12]} to {plan.branch}: {each.title}" + _conflicting(tuple(conflicts))
             return HotfixBranch(plan.branch, commit, head, tree, said, tuple(conflicts), each)
-    said = f"pushed {plan.branch} at {plan.main} ({head[:12]}) with no fix on it" + _conflicting(tuple(conflicts))
-    return HotfixBranch(plan.branch, head, head, bare.tree_of(head), said, tuple(conflicts), plan.proposals[-1])
+    # GitHub opens no pull request of a branch that has no commit of its own, and people need one to be asked by.
+    nothing, tree = plan.proposals[-1], bare.tree_of(head)
+    commit = commit_tree(bare, tree, (head,), commit_message(plan, nothing), plan.date)
+    said = f"pushed {commit[:12]} to {plan.branch} with no fix in it" + _conflicting(tuple(conflicts))
+    return HotfixBranch(plan.branch, commit, head, tree, said, tuple(conflicts), nothing)
 
 
 def _fixed(bare: Repository, plan: HotfixPlan, proposal: FixProposal, head: str) -> str:
@@ -55,7 +58,7 @@ def _fixed(bare: Repository, plan: HotfixPlan, proposal: FixProposal, head: str)
 
 
 def standing(bare: Repository, plan: HotfixPlan) -> HotfixBranch | None:
-    """What is there already, on main or on the branch."""
+    """What is there already, on main or on the branch; nothing is on one that stands at main's head."""
     state = state_of(bare, plan)
     answers = answers_to(bare, plan.faulty_tag, plan.faulty_commit, state.main)
     if answers:
@@ -65,7 +68,7 @@ def standing(bare: Repository, plan: HotfixPlan) -> HotfixBranch | None:
         said = f"skipped: {plan.faulty_tag} was already answered on {plan.main} ({merged[:12]})"
         parent, tree = bare.commit_of(f"{merged}^1"), bare.tree_of(merged)
         return HotfixBranch(plan.branch, merged, parent, tree, said, (), made, merged)
-    if state.head is None:
+    if state.head in (None, state.main):
         return None
     ours = [commit for commit in state.ahead if commit.ours]
     named = {each.title: each for each in plan.proposals}

@@ -15,7 +15,7 @@ from tasks.git.copies import ephemeral
 from tasks.git.fates import MOST_BURNED, Lost, all_burned, is_burned, lost_by
 from tasks.git.plumbing import Repository, failure
 from tasks.git.ranges import changed
-from tasks.git.reading import commits_of, head_of, is_ancestor, mends_of, tags_of
+from tasks.git.reading import branch_of, commits_of, head_of, is_ancestor, mends_of, tags_of
 from tasks.git.revert import tag_commit
 from tasks.retry import PATIENTLY
 
@@ -35,7 +35,7 @@ def push_hotfix(plan: HotfixPlan, proposal: FixProposal) -> HotfixBranch:
             if found is not None:
                 return _told(found)
             made = make(bare, plan, proposal)
-            if _push(bare, f"refs/heads/{plan.branch}", made.commit) is None:
+            if _push(bare, f"refs/heads/{plan.branch}", made.commit, branch_of(bare, plan.branch)) is None:
                 return _told(made)
     raise Refused(f"{plan.branch} of {plan.repository} came and went {TRIES} times while we pushed: try again")
 
@@ -167,9 +167,10 @@ def _free(plan: HotfixPlan, taken: set[str]) -> str:
     return next_patch(planned, names).tag if plan.patch_tag in names else plan.patch_tag
 
 
-def _push(bare: Repository, ref: str, made: str) -> Lost | None:
-    """Create a ref, which must not be there; says what stood against it. Raises Refused where we may not."""
-    status, out, err = bare.answer("push", "--porcelain", f"--force-with-lease={ref}:", bare.url, f"{made}:{ref}")
+def _push(bare: Repository, ref: str, made: str, there: str | None = None) -> Lost | None:
+    """Put a ref where nothing but what we saw may be; says what stood against it. Raises Refused where we may not."""
+    lease = f"--force-with-lease={ref}:{there or ''}"
+    status, out, err = bare.answer("push", "--porcelain", lease, bare.url, f"{made}:{ref}")
     told = " ".join(f"{out}\n{err}".split())
     if status == 0:
         return None

@@ -9,12 +9,14 @@ import pytest
 
 from infra.lab.githost import GitHost
 from recovery.errors import Refused
-from recovery.hotfixes import judge_feasibility
+from recovery.hotfix_wording import propose_hotfix
+from recovery.hotfixes import Answer, judge_feasibility, object_to
 from recovery.proposals import FixKind
 from tasks.git.hotfix import prove_hotfix, push_hotfix, read_branch, tag_hotfix
 from tasks.git.ranges import read_range
+from tasks.github import open_pull
 from tests.integration.hotfixing import MARKER, NEW, OLD, SILENT, Work, between_of, planned, service_of, team_of
-from tests.integration.plain_git import git
+from tests.integration.plain_git import git, rest
 
 
 @pytest.fixture(name="work")
@@ -165,7 +167,7 @@ def test_a_proposal_that_conflicts_gives_way_to_the_next_one(work: Work) -> None
 
 
 def test_where_nothing_can_be_made_the_branch_is_one_to_start_from(work: Work) -> None:
-    """Later work on the same lines: the branch stands at main's head, and the files are named."""
+    """Later work on the same lines: a commit that changes nothing, and a draft that names the files and asks."""
     work.coupons()
     head = work.write("Later", {"shop/checkout.py": "def checkout():\n    return 'later'\n"})
     work.push()
@@ -173,10 +175,18 @@ def test_where_nothing_can_be_made_the_branch_is_one_to_start_from(work: Work) -
 
     made = push_hotfix.fn(plan, plan.proposals[0])
 
-    assert made.commit == made.parent == head == git("rev-parse", plan.branch, at=work.bare)
+    assert made.commit == git("rev-parse", plan.branch, at=work.bare)
+    assert git("rev-parse", f"{made.commit}^", at=work.bare) == made.parent == head
+    assert work.differ("main", plan.branch) == []
     assert made.proposal is not None
     assert made.proposal.kind is FixKind.EMPTY
     assert made.conflicts == ("shop/checkout.py",)
+    pull = open_pull.fn(propose_hotfix(plan, made))
+    assert (pull.sha, pull.draft) == (made.commit, True)
+    reader = work.host.token("reader", write=False)
+    shown = rest(work.host, reader, "GET", f"/repos/{work.repository}/pulls/{pull.number}")
+    assert "later commits touch the same lines\n\n- shop/checkout.py" in shown.json()["body"]
+    assert "has no fix on it" in str(object_to(plan, Answer.TAKE, read_branch.fn(plan)))
     again = push_hotfix.fn(plan, plan.proposals[0])
     assert again.said.startswith("skipped: hotfix/v1.2.1 is there already")
     assert again.proposal == made.proposal
@@ -198,7 +208,7 @@ def test_the_first_release_gets_a_branch_to_start_from(work: Work) -> None:
     plan = planned(work, stable=None)
 
     assert [each.kind for each in plan.proposals] == [FixKind.EMPTY]
-    assert push_hotfix.fn(plan, plan.proposals[0]).commit == plan.faulty_commit
+    assert push_hotfix.fn(plan, plan.proposals[0]).parent == plan.faulty_commit
 
 
 def test_what_people_did_to_a_migration_is_theirs(work: Work) -> None:

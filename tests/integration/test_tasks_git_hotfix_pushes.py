@@ -91,6 +91,19 @@ def test_a_branch_that_people_made_first_is_theirs(work: Work) -> None:
     assert work.refs() == before
 
 
+def test_a_branch_that_somebody_made_and_put_nothing_on_gets_the_proposal(work: Work) -> None:
+    """It stands at main's head: no pull request could be opened of it."""
+    work.coupons()
+    work.push("HEAD:refs/heads/hotfix/v1.2.1")
+    plan = planned(work)
+
+    made = push_hotfix.fn(plan, plan.proposals[0])
+
+    assert made.proposal == plan.proposals[0]
+    assert made.commit == git("rev-parse", plan.branch, at=work.bare)
+    assert made.parent == git("rev-parse", "main", at=work.bare)
+
+
 def test_a_branch_that_is_not_there_reads_as_none(work: Work) -> None:
     """And no commits."""
     work.coupons()

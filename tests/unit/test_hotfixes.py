@@ -399,8 +399,10 @@ def test_an_answer_that_does_not_fit_the_branch_is_objected_to() -> None:
     plan = planned()
     ours, theirs = BranchCommit("a" * 40, "Revert", "ripcord", True), BranchCommit("d" * 40, "Mend", "Ada", False)
     gone = BranchState(plan.branch, None, HEAD, HEAD)
+    brings = (("shop/checkout.py", "100644 blob"),)
     empty, made, mixed = (
-        BranchState(plan.branch, "a" * 40, HEAD, HEAD, ahead) for ahead in ((), (ours,), (theirs, ours))
+        BranchState(plan.branch, "a" * 40, HEAD, HEAD, ahead, brought)
+        for ahead, brought in (((ours,), ()), ((ours,), brings), ((theirs, ours), brings))
     )
 
     assert object_to(plan, Answer.TAKE, made) is None
