@@ -105,6 +105,9 @@ class Service(_Entry):
     via: Literal["push", "pull-request"] = Field(
         "push", description="How a revert reaches main; a main that is protected gets a pull request all the same."
     )
+    checks: Duration = Field(
+        parse_duration("1h"), description="Time that checks and reviews get before a pull request is left to people."
+    )
     paths: tuple[Path, ...] = Field(
         (), description="What of a shared repository is the service's; all else is left as it is. Empty: all of it."
     )

@@ -36,9 +36,10 @@ def wait_and_merge(
     date and has left it behind.
 
     What is merged is the head that was given: raises Refused when it moved. Raises Incomplete, with the link and
-    the way out, when only a person can go on, or when nothing came of waiting; by default as long as a rollout may.
+    the way out, when only a person can go on, or when nothing came of waiting; by default as long as the catalogue
+    gives its `checks`.
     """
-    limit = timeout if timeout is not None else service.settle
+    limit = timeout if timeout is not None else service.checks
     deadline = time.monotonic() + limit.total_seconds()
     done = (f"opened {pull.url}",)
     with open_repository(pull.repository) as repository:

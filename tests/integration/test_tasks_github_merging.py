@@ -63,13 +63,14 @@ def test_a_repository_that_allows_no_way_of_merging_is_refused(shop: Shop) -> No
 
 @pytest.mark.parametrize("ruleset", [False, True])
 def test_required_checks_are_waited_for(shop: Shop, ruleset: bool) -> None:
-    """One as a check run, one as a commit status; both kinds of protection."""
+    """One as a check run, one as a commit status; both kinds of protection. They may take longer than a rollout."""
+    service = shop.service.model_copy(update={"settle": timedelta()})
     shop.host.protect(shop.name, "main", ("build", "test"), ruleset=ruleset)
     head = shop.branch(BRANCH)
     pull = open_pull.fn(shop.proposal())
     merge = f"{shop.name}/pulls/{pull.number}/merge"
     with ThreadPoolExecutor(1) as pool:
-        merging = pool.submit(wait_and_merge.fn, shop.service, pull, "t", "m")
+        merging = pool.submit(wait_and_merge.fn, service, pull, "t", "m")
         shop.host.set_check(shop.name, head, "build", None)
         wait_until(lambda: len(shop.calls("GET", f"/pulls/{pull.number}")) > 4, what="a few looks", seconds=20)
         assert shop.calls("PUT", merge) == []
