@@ -16,7 +16,7 @@ from tasks.settings import read_settings
 
 
 def make(bare: Repository, plan: HotfixPlan, proposal: FixProposal) -> HotfixBranch:
-    """The first proposal, from the chosen one on, that gives anything on top of main; else a commit that changes none."""
+    """The first proposal, from the chosen one on, that gives anything on top of main; else a commit of nothing."""
     head, conflicts = head_of(bare, plan.main), dict[str, None]()
     there = plan.proposals.index(proposal) if proposal in plan.proposals else len(plan.proposals)
     for each in (proposal, *plan.proposals[there + 1 :]):

@@ -15,7 +15,7 @@ from tasks.git.fates import Lost, lost_by, refusal
 from tasks.git.plumbing import Repository
 from tasks.git.reading import answers_to, branch_of, head_of, is_ancestor
 from tasks.git.rehearsal import Made, heeding, rehearse, reland_on
-from tasks.retry import ON_UNAVAILABLE
+from tasks.retry import ON_UNAVAILABLE, PATIENTLY
 
 TRIES = 5  # that develop may move between our fetch and our push
 
@@ -39,7 +39,7 @@ def preview_sync(service: Service, plan: RevertPlan, pushed: Pushed) -> str:
         return f"{sync.patch} merges into {sync.develop}{relands}; the next release was tried and lacks nothing"
 
 
-@task(name="sync develop", task_run_name="sync {service.develop} of {service.repository}", **ON_UNAVAILABLE)
+@task(name="sync develop", task_run_name="sync {service.develop} of {service.repository}", **PATIENTLY)
 def sync_develop(service: Service, plan: RevertPlan, pushed: Pushed) -> Synced:
     """Merge the patch release into develop by a real merge, and put the faulty one on a branch to be mended.
 
@@ -49,7 +49,7 @@ def sync_develop(service: Service, plan: RevertPlan, pushed: Pushed) -> Synced:
     return _sync(service, plan, pushed)
 
 
-@task(name="sync hotfix", task_run_name="sync {service.develop} of {service.repository}", **ON_UNAVAILABLE)
+@task(name="sync hotfix", task_run_name="sync {service.develop} of {service.repository}", **PATIENTLY)
 def sync_hotfix(service: Service, plan: HotfixPlan, pushed: Pushed) -> Synced:
     """Merge a hotfix into develop in the same manner; nothing is to be brought back."""
     return _sync(service, plan, pushed)
