@@ -64,6 +64,7 @@ class Export:
     sequences: tuple[MovedSequence, ...]
     notes: tuple[str, ...]  # what is not in it, in sentences
     digests: Mapping[str, str]  # SHA-256 per file
+    complete: bool = False  # nothing could be written any more when it was made
 
     @property
     def rows(self) -> int:
@@ -105,6 +106,11 @@ class Standing:
     in_recovery: bool
     read_only: bool
     encoding: str
+
+    @property
+    def takes_writes(self) -> bool:
+        """Whether somebody may still write there."""
+        return not (self.read_only or self.in_recovery)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +180,7 @@ def judge_servers(damaged: Standing, restored: Standing, *, apply: bool) -> str:
     judge_encoding(damaged.encoding, restored.encoding)
     if apply and restored.in_recovery:
         raise Refused("the restored server takes no writes yet: restore the database first, then run salvage again")
-    if damaged.read_only or damaged.in_recovery:
+    if not damaged.takes_writes:
         return "the damaged database takes no writes"
     if apply:
         raise Refused(

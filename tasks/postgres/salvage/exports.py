@@ -1,15 +1,18 @@
 """Write what was written after the point into a directory for people: summary, CSV, and SQL that psql runs alone.
 
-The directory appears by one rename and is never touched again. It holds nothing of its own time,
-so that a repeat writes the same bytes.
+The directory appears by one rename and is never touched again; one that was made while the damaged server still took
+writes is put aside by the next, which has what was written since. It holds nothing of its own time, so that a repeat
+writes the same bytes.
 """
 
 import hashlib
+import itertools
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -25,7 +28,7 @@ from tasks.postgres.connection import Session, led_to, quoted, session, way_at
 from tasks.postgres.copies import copy_of
 from tasks.postgres.engines import engine_of
 from tasks.postgres.places import place_of
-from tasks.postgres.salvage.catalogs import READING, large_objects, moved_sequences, read_tables
+from tasks.postgres.salvage.catalogs import READING, large_objects, moved_sequences, read_standing, read_tables
 from tasks.postgres.salvage.differences import changes, whole
 from tasks.postgres.salvage.statements import csv_header, csv_line, csv_row, sql_header, sql_row
 from tasks.retry import ON_UNAVAILABLE, spoken
@@ -41,7 +44,7 @@ def write_export(service: str, version: str, database: Database, point: RestoreP
     Raises Refused when the set of the point is gone, Unavailable when a server does not answer or the disk is full.
     """
     parted = parted_beside(database, point.name)
-    if is_exported(parted):
+    if is_exported(parted) and not _put_aside(Path(parted.directory)):
         return f"skipped: {parted.directory} is there"
     return _compare(parted, at_the_point(database, point))
 
@@ -75,6 +78,19 @@ def read_export(parted: Parted) -> Export:
             "and salvage makes it anew"
         )
     return export
+
+
+def _put_aside(place: Path) -> bool:
+    """Give an export another name that may lack rows; False for one that does not, or that people have to look at."""
+    try:
+        export = TypeAdapter(Export).validate_json((place / SUMMARY).read_bytes())
+    except (OSError, ValidationError):
+        return False
+    if export.complete:
+        return False
+    numbers = (place.with_name(f"{place.name}-of-before-{number}") for number in itertools.count(1))
+    place.rename(next(aside for aside in numbers if not aside.exists()))
+    return True
 
 
 @contextmanager
@@ -111,8 +127,9 @@ def _compare(parted: Parted, copy: AbstractContextManager[Session]) -> str:
             judge_encoding(*(str(side.value("SELECT getdatabaseencoding()::text")) for side in (then, later)))
             for side in (then, later):
                 side.rows(READING)
+            complete = not read_standing(later).takes_writes  # asked first: what is written after it is in no snapshot
             with then.snapshot(), later.snapshot():
-                export = _write(part, place, parted.point, then, later)
+                export = replace(_write(part, place, parted.point, then, later), complete=complete)
         _store(part / SUMMARY, TypeAdapter(Export).dump_json(export, indent=2))
         part.rename(place)
     except OSError as error:
