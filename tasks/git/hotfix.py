@@ -13,6 +13,7 @@ from recovery.versions import next_patch, parse_version
 from tasks.git.branches import entries, make, standing, state_of
 from tasks.git.copies import ephemeral
 from tasks.git.fates import MOST_BURNED, Lost, all_burned, is_burned, lost_by
+from tasks.git.opening import When
 from tasks.git.plumbing import Repository, failure
 from tasks.git.ranges import changed
 from tasks.git.reading import branch_of, commits_of, head_of, is_ancestor, mends_of, tags_of
@@ -31,11 +32,12 @@ def push_hotfix(plan: HotfixPlan, proposal: FixProposal) -> HotfixBranch:
     """
     for _ in range(TRIES):
         with ephemeral(plan.repository) as bare:
+            _tag_stays(plan, tags_of(bare))
             found = standing(bare, plan)
             if found is not None:
                 return _told(found)
             made = make(bare, plan, proposal)
-            if _push(bare, f"refs/heads/{plan.branch}", made.commit, branch_of(bare, plan.branch)) is None:
+            if _push(bare, plan, f"refs/heads/{plan.branch}", made.commit, branch_of(bare, plan.branch)) is None:
                 return _told(made)
     raise Refused(f"{plan.branch} of {plan.repository} came and went {TRIES} times while we pushed: try again")
 
@@ -61,13 +63,14 @@ def tag_hotfix(plan: HotfixPlan, merged_commit: str) -> Pushed:
     moved = 0
     while moved < TRIES:
         with ephemeral(plan.repository) as bare:
+            tags = tags_of(bare)
+            _tag_stays(plan, tags)
             if not is_ancestor(bare, merged_commit, head_of(bare, plan.main)):
                 raise Refused(f"{merged_commit[:12]} is not on {plan.main} of {plan.repository}: merge it there first")
             if is_ancestor(bare, merged_commit, plan.faulty_commit):
                 raise Refused(
                     f"{merged_commit[:12]} is no newer than {plan.faulty_tag}: name the merge of {plan.branch}"
                 )
-            tags = tags_of(bare)
             found = _tagged(bare, plan, tags, merged_commit)
             if found is not None:
                 said = f"skipped: {plan.faulty_tag} was already mended as {found} ({tags[found][:12]})"
@@ -75,7 +78,7 @@ def tag_hotfix(plan: HotfixPlan, merged_commit: str) -> Pushed:
             patch = _free(plan, {*tags, *burned})
             message = f"{plan.service} {patch}: {plan.faulty_tag} mended\n\n{trailers(plan)}".rstrip()
             tag = tag_commit(bare, patch, merged_commit, message, plan.date)
-            fate = _push(bare, f"refs/tags/{patch}", tag)
+            fate = _push(bare, plan, f"refs/tags/{patch}", tag)
             if fate is None:
                 return _pushed(bare, plan, merged_commit, patch, f"tagged {merged_commit[:12]} of {plan.main} {patch}")
         if fate is Lost.BURNED:
@@ -88,12 +91,12 @@ def tag_hotfix(plan: HotfixPlan, merged_commit: str) -> Pushed:
 
 @task(name="prove hotfix", task_run_name="prove {pushed.tag}", **PATIENTLY)
 def prove_hotfix(plan: HotfixPlan, state: BranchState, pushed: Pushed) -> Proof:
-    """Hold the remote, read afresh, against what a hotfix promises; `state` is the branch before its merge.
+    """Hold a fresh clone against what a hotfix promises; `state` is the branch before its merge.
 
     A migration that later commits on main or people's own commits changed is theirs, and nothing is claimed of it.
     Raises Incomplete naming what does not hold.
     """
-    with ephemeral(plan.repository) as bare:
+    with ephemeral(plan.repository, when=When.FRESH) as bare:
         tags = tags_of(bare)
         theirs = {*changed(bare, plan.faulty_commit, pushed.parent), *(path for path, _ in state.brings)}
         for merged in pushed.others:  # the branch, as the merge has it
@@ -167,10 +170,20 @@ def _free(plan: HotfixPlan, taken: set[str]) -> str:
     return next_patch(planned, names).tag if plan.patch_tag in names else plan.patch_tag
 
 
-def _push(bare: Repository, ref: str, made: str, there: str | None = None) -> Lost | None:
-    """Put a ref where nothing but what we saw may be; says what stood against it. Raises Refused where we may not."""
-    lease = f"--force-with-lease={ref}:{there or ''}"
-    status, out, err = bare.answer("push", "--porcelain", lease, bare.url, f"{made}:{ref}")
+def _tag_stays(plan: HotfixPlan, tags: dict[str, str]) -> None:
+    if tags.get(plan.faulty_tag) != plan.faulty_commit:
+        raise Refused(f"{plan.faulty_tag} of {plan.repository} was moved meanwhile: put it back where it was and retry")
+
+
+def _push(bare: Repository, plan: HotfixPlan, ref: str, made: str, there: str | None = None) -> Lost | None:
+    """Put a ref where nothing but what we saw may be; says what stood against it. Raises Refused where we may not.
+
+    Nothing is pushed either where the faulty tag is not what it was when we looked: see `push_refs`.
+    """
+    faulty = f"refs/tags/{plan.faulty_tag}"
+    leases = (f"--force-with-lease={ref}:{there or ''}", f"--force-with-lease={faulty}:{bare.listed[faulty]}")
+    specs = (f"{made}:{ref}", f"{bare.listed[faulty]}:{faulty}")
+    status, out, err = bare.answer("push", "--atomic", "--porcelain", *leases, bare.url, *specs)
     told = " ".join(f"{out}\n{err}".split())
     if status == 0:
         return None

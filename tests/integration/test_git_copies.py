@@ -15,7 +15,8 @@ from recovery.errors import Refused, Unavailable
 from recovery.reverts import History
 from tasks.git import opening, read_history
 from tasks.git.copies import ephemeral
-from tasks.git.kept import MOST_PACKS, Kept
+from tasks.git.kept import MOST_PACKS, Extent, Kept
+from tasks.git.opening import make_bare
 from tests.histories.chain import released, service_of
 from tests.histories.remote import Remote, git
 from tests.histories.story import Story, lines
@@ -134,6 +135,23 @@ def test_a_bit_that_flipped_in_what_is_kept_changes_nothing(story: Story, kept: 
 
     assert read(story) == before
     assert read_history.fn(service_of(story.remote), "v1.2.0").faulty == before.faulty
+
+
+@pytest.mark.parametrize("suffix", [".pack", ".idx", ".rev"])
+def test_a_bit_that_flipped_in_any_file_of_a_pack_is_seen(story: Story, tmp_path: Path, suffix: str) -> None:
+    """Newer versions of git write a reverse index, too, and read from it what an object of a push begins with."""
+    bare, again = (make_bare(tmp_path / name, "") for name in ("bare", "again"))
+    packs, kept = bare / "objects" / "pack", Kept(tmp_path / "home", "https://git.lab/shop")
+    given = story.remote.git("rev-list", "--objects", "--no-object-names", "--all").encode()
+    story.remote.git("-c", "pack.writeReverseIndex=true", "pack-objects", "-q", str(packs / "pack"), given=given)
+    kept.keep(bare, Extent())
+    assert kept.lend(make_bare(tmp_path / "sound", "")) == Extent()
+
+    [part] = [each for each in kept.home.glob("*/pack-*") if each.suffix == suffix and not each.parent.is_symlink()]
+    flip(part, Random(1))
+
+    assert kept.lend(again) is None
+    assert list((again / "objects" / "pack").iterdir()) == []
 
 
 def flip(part: Path, random: Random) -> None:
