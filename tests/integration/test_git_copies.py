@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -13,10 +14,11 @@ import pytest
 
 from recovery.errors import Refused, Unavailable
 from recovery.reverts import History
+from recovery.versions import parse_version
 from tasks.git import opening, read_history
-from tasks.git.copies import ephemeral
+from tasks.git.copies import ephemeral, reaches, recent
 from tasks.git.kept import MOST_PACKS, Extent, Kept
-from tasks.git.opening import make_bare
+from tasks.git.opening import When, make_bare
 from tests.histories.chain import released, service_of
 from tests.histories.remote import Remote, git
 from tests.histories.story import Story, lines
@@ -248,6 +250,25 @@ def test_a_remote_without_a_ref_has_nothing(tmp_path: Path, monkeypatch: pytest.
         assert bare.listed == {}
     with pytest.raises(Refused, match=r"has no tag v1\.2\.0"):
         read_history.fn(service_of(remote), "v1.2.0")
+
+
+def test_a_copy_that_lacks_commits_is_no_answer(story: Story) -> None:
+    """Where git cannot walk to the end of what was fetched, the whole history is read; it is no outage."""
+    with recent(
+        "acme/shop", "main", parse_version("v1.2.0"), lambda _: parse_version("v1.0.0"), when=When.FRESH
+    ) as bare:
+        assert bare
+        assert reaches(bare, "v1.1.0", "v1.2.0")
+        packs = bare.path / "objects" / "pack"
+        packed = [each.read_bytes() for each in packs.glob("*.pack")]
+        shutil.rmtree(packs)
+        for content in packed:
+            git(bare.path, "unpack-objects", "-q", given=content)
+        (bare.path / "config").write_text("[core]\n\tbare = true\n\trepositoryformatversion = 0\n")
+        lost = story.remote.git("rev-parse", "v1.2.0^{commit}^1")
+        (bare.path / "objects" / lost[:2] / lost[2:]).unlink()
+
+        assert not reaches(replace(bare, _answered={}), "v1.1.0", "v1.2.0")
 
 
 def test_the_first_release_of_all_is_read_whole(story: Story) -> None:
