@@ -1,21 +1,17 @@
-"""Put a hotfix on a branch of its own, read what people made of it, tag its merge, prove it from a fresh clone."""
-
-import shlex
+"""Put a hotfix on a branch of its own, read what people made of it, tag its merge."""
 
 from prefect import get_run_logger, task
 
-from recovery.errors import Incomplete, Refused
+from recovery.errors import Refused
 from recovery.hotfix_wording import trailers
 from recovery.hotfixes import BranchState, HotfixBranch, HotfixPlan
 from recovery.proposals import FixProposal
-from recovery.reverts import Proof, Pushed, newest, occupied, shortened
+from recovery.reverts import Pushed, newest, occupied
 from recovery.versions import next_patch, parse_version
-from tasks.git.branches import entries, make, standing, state_of
+from tasks.git.branches import make, standing, state_of
 from tasks.git.copies import ephemeral
 from tasks.git.fates import MOST_BURNED, Lost, all_burned, is_burned, lost_by
-from tasks.git.opening import When
 from tasks.git.plumbing import Repository, failure
-from tasks.git.ranges import changed
 from tasks.git.reading import branch_of, commits_of, head_of, is_ancestor, mends_of, tags_of
 from tasks.git.revert import tag_commit
 from tasks.retry import PATIENTLY
@@ -87,66 +83,6 @@ def tag_hotfix(plan: HotfixPlan, merged_commit: str) -> Pushed:
             raise all_burned(bare.url, burned)
         moved += fate is Lost.MOVED
     raise Refused(f"the next patch number of {plan.repository} was taken {TRIES} times while we pushed: try again")
-
-
-@task(name="prove hotfix", task_run_name="prove {pushed.tag}", **PATIENTLY)
-def prove_hotfix(plan: HotfixPlan, state: BranchState, pushed: Pushed) -> Proof:
-    """Hold a fresh clone against what a hotfix promises; `state` is the branch before its merge.
-
-    A migration that later commits on main or people's own commits changed is theirs, and nothing is claimed of it.
-    Raises Incomplete naming what does not hold.
-    """
-    with ephemeral(plan.repository, when=When.FRESH) as bare:
-        tags = tags_of(bare)
-        theirs = {*changed(bare, plan.faulty_commit, pushed.parent), *(path for path, _ in state.brings)}
-        for merged in pushed.others:  # the branch, as the merge has it
-            theirs |= set(changed(bare, bare.git("merge-base", pushed.parent, merged), merged))
-        kept = [path for path in plan.migrations if path not in theirs]
-        lost = sorted(set(changed(bare, plan.faulty_commit, pushed.commit)) & set(kept))
-        brought, missing = _contained(bare, state, pushed)
-        claims = [
-            (tags.get(plan.faulty_tag) == plan.faulty_commit, f"{plan.faulty_tag} still is {plan.faulty_commit}"),
-            (tags.get(pushed.tag) == pushed.commit, f"{pushed.tag} is {pushed.commit}"),
-            (is_ancestor(bare, pushed.commit, head_of(bare, plan.main)), f"{pushed.tag} lies on {plan.main}"),
-            (not lost, f"{shortened(lost)} is as {plan.faulty_tag} left it"),
-            (not missing, f"{pushed.tag} has what {plan.branch} brought: {shortened(missing)}"),
-        ]
-    for holds, claim in claims:
-        if not holds:
-            raise Incomplete(f"after the merge it does not hold that {claim}: look at {bare.url}", (pushed.said,))
-    lines = [
-        (f"git rev-parse {plan.faulty_tag}^{{commit}}", plan.faulty_commit),
-        (f"git rev-parse {pushed.tag}^{{commit}}", pushed.commit),
-        (f"git log --format=%H origin/{plan.main}..{pushed.tag}", ""),
-    ]
-    if kept:
-        diff = ("git", "--literal-pathspecs", "diff", "--stat", plan.faulty_tag, pushed.tag, "--", *kept)
-        lines.append((shlex.join(diff), ""))
-    return Proof((*lines, *brought))
-
-
-def _contained(bare: Repository, state: BranchState, pushed: Pushed) -> tuple[list[tuple[str, str]], list[str]]:
-    """How it is seen that the tag has what the branch brought, and the paths in which it has not.
-
-    A merge has the branch's commits in its history. A squash has its files, but where main changed them, too.
-    """
-    if state.head is None:
-        return [], []
-    # A branch that was squashed and deleted may be nowhere any more: that is an error of git's, and no "yes".
-    status, _, _ = bare.answer("merge-base", "--is-ancestor", state.head, pushed.commit)
-    if status == 0:
-        return [(f"git log --format=%H {pushed.tag}..{state.head}", "")], []
-    mixed, there = set(changed(bare, state.fork, pushed.parent)), entries(bare, pushed.commit)
-    sure = [(path, entry) for path, entry in state.brings if path not in mixed]
-    missing = [path for path, entry in sure if there.get(path, "") != entry]
-    return [_file(pushed.tag, path, entry) for path, entry in sure], missing
-
-
-def _file(tag: str, path: str, entry: str) -> tuple[str, str]:
-    """The command that shows which file a tag has at a path, or that it has none."""
-    if entry:
-        return shlex.join(("git", "rev-parse", f"{tag}:{path}")), entry.split()[2]
-    return shlex.join(("git", "--literal-pathspecs", "ls-tree", tag, "--", path)), ""
 
 
 def _tagged(bare: Repository, plan: HotfixPlan, tags: dict[str, str], merged: str) -> str | None:

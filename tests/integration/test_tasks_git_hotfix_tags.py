@@ -1,6 +1,5 @@
 """What becomes of a merged hotfix: its tag and its proof; plain git in a fresh clone is the witness."""
 
-import shlex
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,9 +11,11 @@ import pytest
 from infra.lab.githost import GitHost
 from recovery.errors import Incomplete, Refused, Unavailable
 from tasks.git import hotfix
-from tasks.git.hotfix import prove_hotfix, push_hotfix, read_branch, tag_hotfix
+from tasks.git.hotfix import push_hotfix, read_branch, tag_hotfix
 from tasks.git.plumbing import Repository
+from tasks.git.proof import prove_hotfix
 from tasks.git.revert import tag_commit
+from tests.histories.remote import shell
 from tests.integration.hotfixing import NEW, Work, planned, team_of
 from tests.integration.plain_git import git, rest
 
@@ -48,9 +49,9 @@ def test_the_merge_is_tagged_and_proved_for_anybody(work: Work, how: str, tmp_pa
     assert [pushed.parent, *pushed.others] == git("log", "-1", "--format=%P", merged, at=seen).split()
     assert git("cat-file", "-t", "v1.2.1", at=seen) == "tag"
     assert work.differ("v1.2.0", "v1.2.1") == ["A\tmeanwhile.py", "M\tshop/checkout.py"]
-    assert len(proof.lines) == 5
+    assert len(proof.lines) == 8
     for command, printed in proof.lines:
-        assert git(*shlex.split(command)[1:], at=seen) == printed
+        assert shell(seen, command) == printed
 
 
 def test_tagging_twice_leaves_one_tag(work: Work) -> None:
