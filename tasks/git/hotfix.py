@@ -9,10 +9,11 @@ from recovery.proposals import FixProposal
 from recovery.reverts import Pushed, newest, occupied
 from recovery.versions import next_patch, parse_version
 from tasks.git.branches import make, standing, state_of
+from tasks.git.commits import commits_of
 from tasks.git.copies import ephemeral
 from tasks.git.fates import MOST_BURNED, Lost, all_burned, is_burned, lost_by
 from tasks.git.plumbing import Repository, failure
-from tasks.git.reading import branch_of, commits_of, head_of, is_ancestor, mends_of, tags_of
+from tasks.git.reading import branch_of, head_of, is_ancestor, mends_of, tags_of
 from tasks.git.revert import tag_commit
 from tasks.retry import PATIENTLY
 
