@@ -1,6 +1,6 @@
 """What a revert says of itself: the commit, the Release notes, the pull request and the proof, all from facts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from recovery.pulls import Proposal
 from recovery.releases import TAKEN_BACK, Publication
@@ -85,34 +85,6 @@ def revert_words(plan: RevertPlan) -> tuple[str, str]:
         f"Restores-Release: {plan.stable_tag} {plan.stable_commit}\n"
         f"Incident: {plan.service}/{plan.faulty_tag}\n"
     )
-
-
-def proof_of(plan: RevertPlan, pushed: Pushed, trees: Mapping[str, str], touched: Mapping[str, Sequence[str]]) -> Proof:
-    """The postconditions as commands.
-
-    `trees` maps revisions (`v1.1.0^{tree}`) to object ids as read afresh; `touched` says under `back` which paths
-    differ from main before the revert, and under `kept` which differ from the stable release.
-
-    The strongest holds when nothing was kept: the tree of the patch release is that of the stable one. Otherwise the
-    round trip must hold: putting the release on again gives back main as it was.
-    """
-    # A repository may hide its submodules from a diff.
-    diff = "git diff --no-renames --ignore-submodules=none --name-only"
-    within = " -- " + " ".join(plan.paths) if plan.paths else " --"  # a file may have a tag's name
-    lines = [
-        (f"git rev-parse {plan.faulty_tag}", plan.faulty_object or plan.faulty_commit),
-        (f"git rev-parse {plan.faulty_tag}^{{commit}}", plan.faulty_commit),
-        (f"git rev-parse {pushed.tag}^{{commit}}", pushed.commit),
-        (f"git log -1 --format=%P {pushed.commit}", " ".join((pushed.parent, *pushed.others))),
-        (f"git rev-parse {pushed.tag}^{{tree}}", pushed.tree),
-    ]
-    if not pushed.kept and not plan.paths:
-        lines.append((f"git rev-parse {plan.stable_tag}^{{tree}}", trees[f"{plan.stable_tag}^{{tree}}"]))
-    else:
-        lines.append((f"{diff} {pushed.parent} {pushed.tag} --", "\n".join(touched["back"])))
-    kept = "\n".join(touched["kept"])
-    lines.append((f"{diff} {plan.stable_tag} {pushed.tag}{within}", kept))
-    return Proof(tuple(lines))
 
 
 def _within(plan: RevertPlan) -> str:

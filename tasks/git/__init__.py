@@ -1,8 +1,8 @@
 """Read a repository's history; bring a revert or a hotfix to `main`; prove it afresh; synchronise develop."""
 
 from tasks.git.history import preview_revert, read_history, read_taken_back
-from tasks.git.hotfix import prove_hotfix, push_hotfix, read_answered, read_branch, tag_hotfix
-from tasks.git.proof import check_repository, prove_revert
+from tasks.git.hotfix import push_hotfix, read_answered, read_branch, tag_hotfix
+from tasks.git.proof import check_repository, prove_hotfix, prove_revert
 from tasks.git.proposing import push_branch
 from tasks.git.push import push_revert, read_pushed, tag_merged
 from tasks.git.ranges import read_range

@@ -8,9 +8,10 @@ from recovery.hotfix_wording import commit_message
 from recovery.hotfixes import BranchCommit, BranchState, HotfixBranch, HotfixPlan
 from recovery.proposals import FixProposal
 from recovery.reverts import shortened
+from tasks.git.commits import answers_to, brought_in_by
 from tasks.git.plumbing import Repository
 from tasks.git.ranges import changed
-from tasks.git.reading import MENDS, answers_to, branch_of, brought_in_by, head_of
+from tasks.git.reading import MENDS, branch_of, head_of
 from tasks.git.revert import Conflict, commit_tree, merge_trees
 from tasks.settings import read_settings
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from gitdb import PackedDB
 
-from recovery.errors import Refused
+from recovery.errors import Refused, Unavailable
 from recovery.reverts import RevertPlan, next_below, versions_above
 from recovery.versions import Version, parse_version
 from tasks.git.kept import Extent, Kept
@@ -133,14 +133,22 @@ def reaches(bare: Repository, stable: str, faulty: str) -> bool:
         return False
     fact = (bare.url, bare.since, older, newer)
     if bare.fresh or fact not in _facts:
-        # Asked of tags, as whoever reads a history does anyway: git is not started for it twice.
-        tags = tags_of(bare)
-        contained = tags_by(bare, f"--merged={tags[faulty]}") if faulty in tags else ()
-        ends = _ends(bare) if stable in contained else ()
-        if not any(bare.since in parents and is_ancestor(bare, commit, older) for commit, parents in ends):
+        try:
+            contains = _contains(bare, stable, faulty, older)
+        except Unavailable:  # it lacks commits, so that git does not come to its end
+            return False
+        if not contains:
             return False
         _facts.append(fact)
     return True
+
+
+def _contains(bare: Repository, stable: str, faulty: str, older: str) -> bool:
+    # Asked of tags, as whoever reads a history does anyway: git is not started for it twice.
+    tags = tags_of(bare)
+    contained = tags_by(bare, f"--merged={tags[faulty]}") if faulty in tags else ()
+    ends = _ends(bare) if stable in contained else ()
+    return any(bare.since in parents and is_ancestor(bare, commit, older) for commit, parents in ends)
 
 
 def fetch_files(bare: Repository, files: Collection[str]) -> None:

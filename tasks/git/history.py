@@ -1,6 +1,6 @@
 """Read what the repository says of a release, and what taking it out would give; changes nothing."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from prefect import task
 
@@ -9,23 +9,12 @@ from recovery.errors import Refused
 from recovery.releases import Release
 from recovery.reverts import History, Preview, RevertPlan, horizon, newest, sure_stable
 from recovery.versions import Version, parse_version
+from tasks.git.commits import brought_by, commits_of, logged, patches_of, reverted_by, reverted_on
 from tasks.git.copies import TAGS, between, ephemeral, fetch_files, reaches, recent
 from tasks.git.laws import SUBMODULE, preview
 from tasks.git.opening import When
 from tasks.git.plumbing import Repository
-from tasks.git.reading import (
-    brought_by,
-    commits_of,
-    differing,
-    head_of,
-    mends_of,
-    names_of_tags,
-    patches_of,
-    reverted_by,
-    reverted_on,
-    tags_by,
-    tags_of,
-)
+from tasks.git.reading import differing, head_of, mends_of, names_of_tags, tags_by, tags_of
 from tasks.retry import LOOKING_AGAIN, LOOKING_PATIENTLY
 
 NOTHING = "000000"  # the mode of what a tree lacks
@@ -62,7 +51,8 @@ def _read(bare: Repository, service: Service, version: Version) -> History:
     head = head_of(bare, service.main)
     commit = tags[faulty]
     contained = {tag: tags[tag] for tag in tags_by(bare, f"--merged={commit}") if tag in tags}
-    on_main = tuple(tags_by(bare, f"--merged={head}"))
+    on_main = _on_main(bare, tags, contained, commit, head)
+    newer = tags_by(bare, f"--contains={commit}") if tags.keys() - contained.keys() else []
     older = _newest_of(contained.keys() - {faulty}, version.prefix)
     return History(
         head=head,
@@ -72,13 +62,24 @@ def _read(bare: Repository, service: Service, version: Version) -> History:
         contained=contained,
         taken_out={tag: brought_by(bare, tags[tag], commit) for tag in older},
         kept=commits_of(bare, commit, head),
-        later=tuple(tag for tag in tags_by(bare, f"--contains={commit}") if tags.get(tag) != commit),
+        later=tuple(tag for tag in newer if tags.get(tag) != commit),
         patches=patches_of(bare, tags, version, commit, head),
         reverted=tuple(tag for tag in reverted_on(bare, head) if tag != faulty),
         on_main=on_main,
         mends=mends_of(bare, tags, faulty, commit),
         faulty_object=bare.listed[version.ref],
     )
+
+
+def _on_main(
+    bare: Repository, tags: Mapping[str, str], contained: Collection[str], faulty: str, head: str
+) -> tuple[str, ...]:
+    """The tags that main contains: those of the faulty release, and those that came after it, once it is on main."""
+    above = logged(bare, faulty, head)
+    if faulty == head or any(faulty in each.parents for each in above):
+        after = {each.id for each in above}
+        return tuple(tag for tag, commit in tags.items() if tag in contained or commit in after)
+    return tuple(tags_by(bare, f"--merged={head}"))
 
 
 @task(name="read taken back", task_run_name="read what {version} takes back", **LOOKING_AGAIN)

@@ -1,22 +1,20 @@
-"""Put a hotfix on a branch of its own, read what people made of it, tag its merge, prove it from a fresh clone."""
-
-import shlex
+"""Put a hotfix on a branch of its own, read what people made of it, tag its merge."""
 
 from prefect import get_run_logger, task
 
-from recovery.errors import Incomplete, Refused
+from recovery.errors import Refused
 from recovery.hotfix_wording import trailers
 from recovery.hotfixes import BranchState, HotfixBranch, HotfixPlan
 from recovery.proposals import FixProposal
-from recovery.reverts import Proof, Pushed, newest, occupied, shortened
+from recovery.reverts import Pushed, newest, occupied
 from recovery.versions import next_patch, parse_version
 from tasks.git.attributes import heeding
-from tasks.git.branches import entries, make, standing, state_of
+from tasks.git.branches import make, standing, state_of
+from tasks.git.commits import commits_of
 from tasks.git.copies import ephemeral
 from tasks.git.fates import MOST_BURNED, Lost, all_burned, is_burned, lost_by
 from tasks.git.plumbing import Repository, failure
-from tasks.git.ranges import changed
-from tasks.git.reading import branch_of, commits_of, head_of, is_ancestor, mends_of, tags_of
+from tasks.git.reading import branch_of, head_of, is_ancestor, mends_of, tags_of
 from tasks.git.revert import tag_commit
 from tasks.retry import LOOKING_PATIENTLY, PATIENTLY
 
@@ -32,11 +30,12 @@ def push_hotfix(plan: HotfixPlan, proposal: FixProposal) -> HotfixBranch:
     """
     for _ in range(TRIES):
         with ephemeral(plan.repository) as bare:
+            _tag_stays(plan, tags_of(bare))
             found = standing(bare, plan)
             if found is not None:
                 return _told(found)
             made = make(heeding(bare, plan.main), plan, proposal)
-            if _push(bare, f"refs/heads/{plan.branch}", made.commit, branch_of(bare, plan.branch)) is None:
+            if _push(bare, plan, f"refs/heads/{plan.branch}", made.commit, branch_of(bare, plan.branch)) is None:
                 return _told(made)
     raise Refused(f"{plan.branch} of {plan.repository} came and went {TRIES} times while we pushed: try again")
 
@@ -65,13 +64,14 @@ def tag_hotfix(plan: HotfixPlan, merged_commit: str) -> Pushed:
     moved = 0
     while moved < TRIES:
         with ephemeral(plan.repository) as bare:
+            tags = tags_of(bare)
+            _tag_stays(plan, tags)
             if not is_ancestor(bare, merged_commit, head_of(bare, plan.main)):
                 raise Refused(f"{merged_commit[:12]} is not on {plan.main} of {plan.repository}: merge it there first")
             if is_ancestor(bare, merged_commit, plan.faulty_commit):
                 raise Refused(
                     f"{merged_commit[:12]} is no newer than {plan.faulty_tag}: name the merge of {plan.branch}"
                 )
-            tags = tags_of(bare)
             found = _tagged(bare, plan, tags, merged_commit)
             if found is not None:
                 said = f"skipped: {plan.faulty_tag} was already mended as {found} ({tags[found][:12]})"
@@ -79,7 +79,7 @@ def tag_hotfix(plan: HotfixPlan, merged_commit: str) -> Pushed:
             patch = _free(plan, {*tags, *burned})
             message = f"{plan.service} {patch}: {plan.faulty_tag} mended\n\n{trailers(plan)}".rstrip()
             tag = tag_commit(bare, patch, merged_commit, message, plan.date)
-            fate = _push(bare, f"refs/tags/{patch}", tag)
+            fate = _push(bare, plan, f"refs/tags/{patch}", tag)
             if fate is None:
                 return _pushed(bare, plan, merged_commit, patch, f"tagged {merged_commit[:12]} of {plan.main} {patch}")
         if fate is Lost.BURNED:
@@ -88,66 +88,6 @@ def tag_hotfix(plan: HotfixPlan, merged_commit: str) -> Pushed:
             raise all_burned(bare.url, burned)
         moved += fate is Lost.MOVED
     raise Refused(f"the next patch number of {plan.repository} was taken {TRIES} times while we pushed: try again")
-
-
-@task(name="prove hotfix", task_run_name="prove {pushed.tag}", **PATIENTLY)
-def prove_hotfix(plan: HotfixPlan, state: BranchState, pushed: Pushed) -> Proof:
-    """Hold the remote, read afresh, against what a hotfix promises; `state` is the branch before its merge.
-
-    A migration that later commits on main or people's own commits changed is theirs, and nothing is claimed of it.
-    Raises Incomplete naming what does not hold.
-    """
-    with ephemeral(plan.repository) as bare:
-        tags = tags_of(bare)
-        theirs = {*changed(bare, plan.faulty_commit, pushed.parent), *(path for path, _ in state.brings)}
-        for merged in pushed.others:  # the branch, as the merge has it
-            theirs |= set(changed(bare, bare.git("merge-base", pushed.parent, merged), merged))
-        kept = [path for path in plan.migrations if path not in theirs]
-        lost = sorted(set(changed(bare, plan.faulty_commit, pushed.commit)) & set(kept))
-        brought, missing = _contained(bare, state, pushed)
-        claims = [
-            (tags.get(plan.faulty_tag) == plan.faulty_commit, f"{plan.faulty_tag} still is {plan.faulty_commit}"),
-            (tags.get(pushed.tag) == pushed.commit, f"{pushed.tag} is {pushed.commit}"),
-            (is_ancestor(bare, pushed.commit, head_of(bare, plan.main)), f"{pushed.tag} lies on {plan.main}"),
-            (not lost, f"{shortened(lost)} is as {plan.faulty_tag} left it"),
-            (not missing, f"{pushed.tag} has what {plan.branch} brought: {shortened(missing)}"),
-        ]
-    for holds, claim in claims:
-        if not holds:
-            raise Incomplete(f"after the merge it does not hold that {claim}: look at {bare.url}", (pushed.said,))
-    lines = [
-        (f"git rev-parse {plan.faulty_tag}^{{commit}}", plan.faulty_commit),
-        (f"git rev-parse {pushed.tag}^{{commit}}", pushed.commit),
-        (f"git log --format=%H origin/{plan.main}..{pushed.tag}", ""),
-    ]
-    if kept:
-        diff = ("git", "--literal-pathspecs", "diff", "--stat", plan.faulty_tag, pushed.tag, "--", *kept)
-        lines.append((shlex.join(diff), ""))
-    return Proof((*lines, *brought))
-
-
-def _contained(bare: Repository, state: BranchState, pushed: Pushed) -> tuple[list[tuple[str, str]], list[str]]:
-    """How it is seen that the tag has what the branch brought, and the paths in which it has not.
-
-    A merge has the branch's commits in its history. A squash has its files, but where main changed them, too.
-    """
-    if state.head is None:
-        return [], []
-    # A branch that was squashed and deleted may be nowhere any more: that is an error of git's, and no "yes".
-    status, _, _ = bare.answer("merge-base", "--is-ancestor", state.head, pushed.commit)
-    if status == 0:
-        return [(f"git log --format=%H {pushed.tag}..{state.head}", "")], []
-    mixed, there = set(changed(bare, state.fork, pushed.parent)), entries(bare, pushed.commit)
-    sure = [(path, entry) for path, entry in state.brings if path not in mixed]
-    missing = [path for path, entry in sure if there.get(path, "") != entry]
-    return [_file(pushed.tag, path, entry) for path, entry in sure], missing
-
-
-def _file(tag: str, path: str, entry: str) -> tuple[str, str]:
-    """The command that shows which file a tag has at a path, or that it has none."""
-    if entry:
-        return shlex.join(("git", "rev-parse", f"{tag}:{path}")), entry.split()[2]
-    return shlex.join(("git", "--literal-pathspecs", "ls-tree", tag, "--", path)), ""
 
 
 def _tagged(bare: Repository, plan: HotfixPlan, tags: dict[str, str], merged: str) -> str | None:
@@ -171,10 +111,20 @@ def _free(plan: HotfixPlan, taken: set[str]) -> str:
     return next_patch(planned, names).tag if plan.patch_tag in names else plan.patch_tag
 
 
-def _push(bare: Repository, ref: str, made: str, there: str | None = None) -> Lost | None:
-    """Put a ref where nothing but what we saw may be; says what stood against it. Raises Refused where we may not."""
-    lease = f"--force-with-lease={ref}:{there or ''}"
-    status, out, err = bare.answer("push", "--porcelain", lease, bare.url, f"{made}:{ref}")
+def _tag_stays(plan: HotfixPlan, tags: dict[str, str]) -> None:
+    if tags.get(plan.faulty_tag) != plan.faulty_commit:
+        raise Refused(f"{plan.faulty_tag} of {plan.repository} was moved meanwhile: put it back where it was and retry")
+
+
+def _push(bare: Repository, plan: HotfixPlan, ref: str, made: str, there: str | None = None) -> Lost | None:
+    """Put a ref where nothing but what we saw may be; says what stood against it. Raises Refused where we may not.
+
+    Nothing is pushed either where the faulty tag is not what it was when we looked: see `push_refs`.
+    """
+    faulty = f"refs/tags/{plan.faulty_tag}"
+    leases = (f"--force-with-lease={ref}:{there or ''}", f"--force-with-lease={faulty}:{bare.listed[faulty]}")
+    specs = (f"{made}:{ref}", f"{bare.listed[faulty]}:{faulty}")
+    status, out, err = bare.answer("push", "--atomic", "--porcelain", *leases, bare.url, *specs)
     told = " ".join(f"{out}\n{err}".split())
     if status == 0:
         return None

@@ -23,7 +23,7 @@ LEFT_SECONDS = 24 * 3600  # after which what a killed process left half made is 
 TOLD = "extent.json"
 CHUNK = 1 << 20  # bytes read at once: a pack may be larger than our memory
 _PARTS = {".pack", ".idx", ".promisor", ".rev"}
-_CHECKED = {".pack", ".idx"}  # gitformat-pack(5): they end with the SHA-1 of all that comes before
+_CHECKED = {".pack", ".idx", ".rev"}  # gitformat-pack(5): they end with the SHA-1 of all that comes before
 _SUM = hashlib.sha1(usedforsecurity=False).digest_size
 
 
@@ -155,7 +155,7 @@ def _clear(bare: Path) -> None:
 
 
 def _check(part: Path) -> None:
-    """Raise ValueError where a pack or its index is not as git wrote it: a flipped bit must never reach a tree."""
+    """Raise ValueError where a file of a pack is not as git wrote it: a flipped bit must never reach a tree."""
     if part.suffix not in _CHECKED:
         return
     left = part.stat().st_size - _SUM

@@ -113,6 +113,7 @@ def _have_attributes(bare: Repository, head: str, paths: Sequence[str]) -> bool:
     """Answer whether a .gitattributes lies in a directory above one of some paths, whatever else the tree has."""
     if not paths:
         return False
-    folders = {f"{folder}/" for path in paths for folder in PurePosixPath(unquoted(path)).parents if folder.name}
-    asked = "".join(f"{head}:{folder}.gitattributes\0" for folder in sorted({"", *folders}))
+    holding = {unquoted(path).rpartition("/")[0] for path in paths}  # many files lie in few directories
+    folders = {folder for each in map(PurePosixPath, holding) for folder in (each, *each.parents)}
+    asked = "".join(f"{head}:{folder / '.gitattributes'}\0" for folder in sorted(folders))
     return "blob" in rows(bare.git("cat-file", "--batch-check=%(objecttype)", "-z", given=asked))

@@ -6,12 +6,13 @@ from recovery.errors import Refused
 from recovery.pulls import Proposal
 from recovery.reverts import RevertPlan, shortened
 from recovery.wording import propose_revert
+from tasks.git.commits import REVERTS, answers_to
 from tasks.git.copies import between
 from tasks.git.fates import refusal
 from tasks.git.laws import preview
 from tasks.git.plumbing import Repository, rows
 from tasks.git.push import make_commit
-from tasks.git.reading import REVERTS, answers_to, branch_of, head_of
+from tasks.git.reading import branch_of, head_of
 from tasks.retry import LOOKING_PATIENTLY
 
 

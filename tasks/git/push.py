@@ -7,21 +7,13 @@ from recovery.reverts import Preview, Pushed, RevertPlan, occupied, oldest, shor
 from recovery.versions import Version, next_patch, parse_version
 from recovery.ways import Decision, Way
 from recovery.wording import revert_message
+from tasks.git.commits import REVERTS, answers_to, brought_in_by, commits_of, patches_of
 from tasks.git.copies import between
 from tasks.git.fates import MOST_BURNED, Lost, all_burned, push_refs
 from tasks.git.laws import preview
 from tasks.git.opening import When
 from tasks.git.plumbing import THERE, Repository
-from tasks.git.reading import (
-    REVERTS,
-    answers_to,
-    brought_in_by,
-    commits_of,
-    head_of,
-    names_of_tags,
-    patches_of,
-    tags_of,
-)
+from tasks.git.reading import head_of, names_of_tags, tags_of
 from tasks.git.revert import attempt, commit_revert, merge_out, tag_commit
 from tasks.retry import LOOKING_PATIENTLY, PATIENTLY
 

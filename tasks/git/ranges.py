@@ -1,6 +1,6 @@
 """Read what lies between two releases: files, what its migrations do to the version before, pull requests."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from prefect import task
 
@@ -13,7 +13,7 @@ from tasks.git.copies import above, ephemeral
 from tasks.git.migrations import judge_migrations
 from tasks.git.opening import When
 from tasks.git.plumbing import Repository
-from tasks.git.reading import differing, head_of, mends_of, tags_of, unquoted
+from tasks.git.reading import Difference, differing, head_of, learn_differing, mends_of, tags_of, unquoted
 from tasks.retry import LOOKING_PATIENTLY
 
 NAMED = 100  # pull requests of a range that are looked into, the newest
@@ -45,14 +45,11 @@ def read_range(service: Service, faulty_tag: str, stable_tag: str | None) -> Ran
             return Range(faulty_tag, faulty, None, None, mended_by=mended_by)
         stable = tags[stable_tag]
         touched = {path: status for path, status in _brought(bare, stable, faulty).items() if is_own(service, path)}
-        migrations = [path for path, status in touched.items() if status != "D" and is_migration(service, path)]
+        migrations = {path: status for path, status in touched.items() if is_migration(service, path)}
+        there = [path for path, status in migrations.items() if status != "D"]
         marker = service.migrations.compatible
-        marked = {
-            path for at in (faulty, head_of(bare, service.main)) for path in _having(bare, at, marker, migrations)
-        }
-        unmarked = {
-            path: status for path, status in touched.items() if is_migration(service, path) and path not in marked
-        }
+        marked = {path for at in (faulty, head_of(bare, service.main)) for path in _having(bare, at, marker, there)}
+        unmarked = {path: status for path, status in migrations.items() if path not in marked}
         judged = judge_migrations(bare, faulty, unmarked, stable_tag)
         return Range(
             faulty_tag,
@@ -74,8 +71,11 @@ def _change(path: str, status: str, marked: bool, judged: Compatibility | None) 
 def _brought(bare: Repository, stable: str, faulty: str) -> dict[str, str]:
     """What `changed` says of two releases, asked as the preview of a revert asks: git is not started for it twice."""
     bare.learn_trees(stable, faulty)
-    found = differing(bare, bare.tree_of(stable), bare.tree_of(faulty))
-    return {unquoted(path): each.status for path, each in found.items()}
+    return _named(differing(bare, bare.tree_of(stable), bare.tree_of(faulty)))
+
+
+def _named(differences: Mapping[str, Difference]) -> dict[str, str]:
+    return {unquoted(path): each.status for path, each in differences.items()}
 
 
 def changed(bare: Repository, old: str, new: str) -> dict[str, str]:
@@ -109,12 +109,15 @@ def _contributions(bare: Repository, service: Service, stable: str, faulty: str)
     while at in parents_of:
         line.add(at)
         at = next(iter(parents_of[at]), "")
-    seen = 0
-    for commit, parents, title, body in records:
-        if not parents or (commit not in line and number_of(title) is None) or seen >= NAMED:
-            continue
-        seen += 1
-        parent = parents.split()[0]
-        paths = tuple(path for path in changed(bare, parent, commit) if is_own(service, path))
+    named = [
+        (commit, parents.split()[0], title, next(iter(body.splitlines()), "").strip())
+        for commit, parents, title, body in records
+        if parents and (commit in line or number_of(title) is not None)
+    ][:NAMED]
+    bare.learn_trees(*(each for commit, parent, _, _ in named for each in (parent, commit)))
+    trees = [(bare.tree_of(parent), bare.tree_of(commit)) for commit, parent, _, _ in named]
+    learn_differing(bare, *trees)
+    for (commit, parent, title, begins), (before, after) in zip(named, trees, strict=True):
+        paths = tuple(path for path in _named(differing(bare, before, after)) if is_own(service, path))
         if paths:
-            yield Contribution(commit, parent, title, next(iter(body.splitlines()), "").strip(), paths)
+            yield Contribution(commit, parent, title, begins, paths)

@@ -1,17 +1,13 @@
-"""What the fetched refs and commits say."""
+"""What the fetched refs say, and in what trees differ."""
 
 import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recovery.errors import Refused, Unavailable
-from recovery.reverts import Commit
-from recovery.versions import Version
 from tasks.git.plumbing import THERE, Repository, rows
 
-REVERTS = ("Reverts-Release",)
 MENDS = "Mends-Release"
-TRAILERS = (*REVERTS, MENDS)
 _TAG = (
     "%(refname)%00%(objecttype) %(objectname)%00%(*objecttype) %(*objectname)%00"
     f"%(contents:trailers:key={MENDS},valueonly)%00"
@@ -91,70 +87,6 @@ def is_ancestor(bare: Repository, older: str, newer: str) -> bool:
     return status == 0
 
 
-def brought_by(bare: Repository, older: str, newer: str) -> tuple[Commit, ...]:
-    """Every commit that lies between two, merges included, newest first; at most a hundred are named."""
-    return _listed(bare, "--max-count=100", f"{older}..{newer}")
-
-
-def commits_of(bare: Repository, older: str, newer: str) -> tuple[Commit, ...]:
-    """The first-parent commits between two, newest first: a merge stands for what it brought."""
-    return _listed(bare, "--first-parent", f"{older}..{newer}")
-
-
-def _listed(bare: Repository, option: str, between: str) -> tuple[Commit, ...]:
-    listed = bare.git("log", option, "--format=%H %s", between)
-    pairs = (line.partition(" ") for line in rows(listed))
-    return tuple(Commit(commit, _spelled(title)) for commit, _, title in pairs)
-
-
-def _spelled(title: str) -> str:
-    """A title as one line of text, whatever bytes it is made of."""
-    return " ".join(title.encode("utf-8", "backslashreplace").decode().split())
-
-
-def answers_to(bare: Repository, faulty: str, commit: str, head: str, trailers: Sequence[str] = TRAILERS) -> list[str]:
-    """The commits above the faulty one whose trailer says that they revert or mend this very commit, newest first."""
-    form = "".join(f"%x1f%(trailers:key={trailer},valueonly,separator=%x1f)" for trailer in trailers)
-    found = f"--grep=^({'|'.join(trailers)}): "
-    listed = bare.git("log", "--extended-regexp", found, f"--format=%H{form}", f"{commit}..{head}")
-    said = (line.split("\x1f") for line in rows(listed))
-    return [row[0] for row in said if f"{faulty} {commit}" in row[1:]]
-
-
-def reverted_on(bare: Repository, head: str) -> tuple[str, ...]:
-    """The tags of all releases that commits on a branch say they take out."""
-    form = "--format=%(trailers:key=Reverts-Release,valueonly)"
-    listed = bare.git("log", "--grep=^Reverts-Release: ", form, head)
-    return tuple(dict.fromkeys(line.split()[0] for line in rows(listed) if line.strip()))
-
-
-def reverted_by(bare: Repository, head: str, without: Sequence[str]) -> list[tuple[str, str]]:
-    """The releases, tag and commit, that commits say they take out; `without` are commits to leave out, as ^id."""
-    form = "--format=%(trailers:key=Reverts-Release,valueonly)"
-    # By standard input: a repository may have more tags than a command line has room for.
-    listed = bare.git("log", "--grep=^Reverts-Release: ", form, "--stdin", given="\n".join([head, *without]) + "\n")
-    return [(parts[0], parts[1]) for line in rows(listed) if len(parts := line.split()) == 2]
-
-
-def brought_in_by(bare: Repository, commit: str, head: str) -> str:
-    """The commit on a branch's own line that brought another one in: itself, or the oldest merge that has it."""
-    line = bare.git("rev-list", "--first-parent", head, f"^{commit}^").splitlines()
-    if commit in line:
-        return commit
-    holding = bare.git("rev-list", "--first-parent", "--ancestry-path", f"{commit}..{head}").splitlines()
-    return holding[-1] if holding else commit
-
-
-def patches_of(bare: Repository, tags: dict[str, str], faulty: Version, commit: str, head: str) -> dict[str, str]:
-    """Tags above the faulty one in whose history a commit says that it reverts this very commit."""
-    found = {}
-    for answer in answers_to(bare, faulty.tag, commit, head, REVERTS):
-        for tag in tags_by(bare, f"--contains={answer}"):
-            if tag in tags and tags[tag] != commit:
-                found[tag] = tags[tag]
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One path in two trees: modes and object ids, zeros where it is missing, and how it differs: A, M, D or T."""
@@ -175,7 +107,7 @@ def learn_differing(bare: Repository, *pairs: tuple[str, str]) -> None:
 
 def learn_renamed(bare: Repository, *pairs: tuple[str, str]) -> None:
     """Ask at once what was renamed between some trees, before `renamed` is called for each two of them."""
-    bare.learn_differences(_RENAMES, pairs)
+    bare.learn_differences(_RENAMES, [pair for pair in pairs if _may_rename(bare, *pair)])
 
 
 def differing(bare: Repository, one: str, other: str, paths: Sequence[str] = ()) -> dict[str, Difference]:
@@ -199,5 +131,12 @@ def unquoted(path: str) -> str:
 
 def renamed(bare: Repository, one: str, other: str) -> list[tuple[str, str]]:
     """The files that were renamed between two trees, as the merge sees them: old path and new one."""
+    if not _may_rename(bare, one, other):
+        return []
     listed = bare.git("diff-tree", *_RENAMES, one, other)
     return [(old, new) for _, old, new in (line.split("\t") for line in rows(listed))]
+
+
+def _may_rename(bare: Repository, one: str, other: str) -> bool:
+    """A file that was renamed is gone in one place and new in another."""
+    return {"A", "D"} <= {each.status for each in differing(bare, one, other).values()}

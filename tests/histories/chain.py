@@ -17,7 +17,7 @@ from recovery.versions import parse_version
 from recovery.ways import Decision, Way, choose_way
 from tasks.git import preview_revert, prove_revert, push_revert, read_history
 from tasks.settings import can_sign
-from tests.histories.remote import Remote, attempt, git
+from tests.histories.remote import Remote, attempt, git, shell
 
 SEEN_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 CAUSE = Cause(sentence="checkout fails", seen_at=SEEN_AT)
@@ -88,10 +88,10 @@ def planned_on_all(service: Service, tag: str, releases: Sequence[Release]) -> R
 
 
 def check_proof(remote: Remote, proof: Proof, directory: Path) -> None:
-    """Every command of the proof prints in a fresh clone what the proof says."""
+    """Every command of the proof, word for word in a fresh clone, prints what the proof says."""
     seen = remote.clone(directory)
     for command, printed in proof.lines:
-        assert git(seen, *command.split()[1:]) == printed.strip(), command
+        assert shell(seen, command) == printed, command
 
 
 def claimed(remote: Remote, pushed: Pushed) -> str:

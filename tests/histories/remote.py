@@ -32,6 +32,14 @@ def git(at: Path, *args: str | bytes, given: bytes = b"", env: Mapping[str, str]
     return done.stdout.decode(errors="surrogateescape").strip()
 
 
+def shell(at: Path, command: str) -> str:
+    """Run a line of shell as anybody may, who need not have told git a name, and return what it printed."""
+    env = {**clean_environment(), "HOME": "/nowhere"}
+    done = subprocess.run(["sh", "-c", command], cwd=at, env=env, capture_output=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, b""), f"{command}: {done.stderr!r} {done.stdout!r}"
+    return done.stdout.decode(errors="surrogateescape").removesuffix("\n")
+
+
 def blob(content: bytes) -> str:
     """The object id that git gives to a content."""
     return sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

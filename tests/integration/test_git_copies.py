@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -13,9 +14,11 @@ import pytest
 
 from recovery.errors import Refused, Unavailable
 from recovery.reverts import History
+from recovery.versions import parse_version
 from tasks.git import opening, read_history
-from tasks.git.copies import ephemeral
-from tasks.git.kept import MOST_PACKS, Kept
+from tasks.git.copies import ephemeral, reaches, recent
+from tasks.git.kept import MOST_PACKS, Extent, Kept
+from tasks.git.opening import When, make_bare
 from tests.histories.chain import released, service_of
 from tests.histories.remote import Remote, git
 from tests.histories.story import Story, lines
@@ -136,6 +139,23 @@ def test_a_bit_that_flipped_in_what_is_kept_changes_nothing(story: Story, kept: 
     assert read_history.fn(service_of(story.remote), "v1.2.0").faulty == before.faulty
 
 
+@pytest.mark.parametrize("suffix", [".pack", ".idx", ".rev"])
+def test_a_bit_that_flipped_in_any_file_of_a_pack_is_seen(story: Story, tmp_path: Path, suffix: str) -> None:
+    """Newer versions of git write a reverse index, too, and read from it what an object of a push begins with."""
+    bare, again = (make_bare(tmp_path / name, "") for name in ("bare", "again"))
+    packs, kept = bare / "objects" / "pack", Kept(tmp_path / "home", "https://git.lab/shop")
+    given = story.remote.git("rev-list", "--objects", "--no-object-names", "--all").encode()
+    story.remote.git("-c", "pack.writeReverseIndex=true", "pack-objects", "-q", str(packs / "pack"), given=given)
+    kept.keep(bare, Extent())
+    assert kept.lend(make_bare(tmp_path / "sound", "")) == Extent()
+
+    [part] = [each for each in kept.home.glob("*/pack-*") if each.suffix == suffix and not each.parent.is_symlink()]
+    flip(part, Random(1))
+
+    assert kept.lend(again) is None
+    assert list((again / "objects" / "pack").iterdir()) == []
+
+
 def flip(part: Path, random: Random) -> None:
     """Turn one bit round, in a file of its own: what is lent is a second name for the same one."""
     content = bytearray(part.read_bytes())
@@ -230,6 +250,25 @@ def test_a_remote_without_a_ref_has_nothing(tmp_path: Path, monkeypatch: pytest.
         assert bare.listed == {}
     with pytest.raises(Refused, match=r"has no tag v1\.2\.0"):
         read_history.fn(service_of(remote), "v1.2.0")
+
+
+def test_a_copy_that_lacks_commits_is_no_answer(story: Story) -> None:
+    """Where git cannot walk to the end of what was fetched, the whole history is read; it is no outage."""
+    with recent(
+        "acme/shop", "main", parse_version("v1.2.0"), lambda _: parse_version("v1.0.0"), when=When.FRESH
+    ) as bare:
+        assert bare
+        assert reaches(bare, "v1.1.0", "v1.2.0")
+        packs = bare.path / "objects" / "pack"
+        packed = [each.read_bytes() for each in packs.glob("*.pack")]
+        shutil.rmtree(packs)
+        for content in packed:
+            git(bare.path, "unpack-objects", "-q", given=content)
+        (bare.path / "config").write_text("[core]\n\tbare = true\n\trepositoryformatversion = 0\n")
+        lost = story.remote.git("rev-parse", "v1.2.0^{commit}^1")
+        (bare.path / "objects" / lost[:2] / lost[2:]).unlink()
+
+        assert not reaches(replace(bare, _answered={}), "v1.1.0", "v1.2.0")
 
 
 def test_the_first_release_of_all_is_read_whole(story: Story) -> None:

@@ -1,6 +1,5 @@
 """What a hotfix proposes, on a real Git host; plain git in a fresh clone is the witness."""
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +11,11 @@ from recovery.errors import Refused
 from recovery.hotfix_wording import propose_hotfix
 from recovery.hotfixes import Answer, judge_feasibility, object_to
 from recovery.proposals import FixKind
-from tasks.git.hotfix import prove_hotfix, push_hotfix, read_branch, tag_hotfix
+from tasks.git.hotfix import push_hotfix, read_branch, tag_hotfix
+from tasks.git.proof import prove_hotfix
 from tasks.git.ranges import read_range
 from tasks.github import open_pull
+from tests.histories.remote import shell
 from tests.integration.hotfixing import MARKER, NEW, OLD, SILENT, Work, between_of, planned, service_of, team_of
 from tests.integration.plain_git import git, rest
 
@@ -284,7 +285,7 @@ def test_names_that_git_or_a_shell_could_misread_are_files_like_others(work: Wor
     changed = git("diff", "--no-renames", "-z", "--name-status", "v1.1.0", "v1.2.1", at=work.bare)
     assert changed.rstrip("\0").split("\0") == ["A", kept[0], "A", kept[1]]
     for command, printed in proof.lines:
-        assert git(*shlex.split(command)[1:], at=work.place) == printed
+        assert shell(work.place, command) == printed
 
 
 def test_a_tag_that_is_not_there_is_refused(work: Work) -> None:

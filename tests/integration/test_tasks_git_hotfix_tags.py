@@ -1,16 +1,21 @@
 """What becomes of a merged hotfix: its tag and its proof; plain git in a fresh clone is the witness."""
 
-import shlex
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from infra.lab.githost import GitHost
-from recovery.errors import Incomplete, Refused
-from tasks.git.hotfix import prove_hotfix, push_hotfix, read_branch, tag_hotfix
+from recovery.errors import Incomplete, Refused, Unavailable
+from tasks.git import hotfix
+from tasks.git.hotfix import push_hotfix, read_branch, tag_hotfix
+from tasks.git.plumbing import Repository
+from tasks.git.proof import prove_hotfix
+from tasks.git.revert import tag_commit
+from tests.histories.remote import shell
 from tests.integration.hotfixing import NEW, Work, planned, team_of
 from tests.integration.plain_git import git, rest
 
@@ -44,9 +49,9 @@ def test_the_merge_is_tagged_and_proved_for_anybody(work: Work, how: str, tmp_pa
     assert [pushed.parent, *pushed.others] == git("log", "-1", "--format=%P", merged, at=seen).split()
     assert git("cat-file", "-t", "v1.2.1", at=seen) == "tag"
     assert work.differ("v1.2.0", "v1.2.1") == ["A\tmeanwhile.py", "M\tshop/checkout.py"]
-    assert len(proof.lines) == 5
+    assert len(proof.lines) == 8
     for command, printed in proof.lines:
-        assert git(*shlex.split(command)[1:], at=seen) == printed
+        assert shell(seen, command) == printed
 
 
 def test_tagging_twice_leaves_one_tag(work: Work) -> None:
@@ -125,6 +130,59 @@ def test_the_tag_that_a_person_put_on_the_merge_is_the_patch_release(work: Work)
 
     assert tag_hotfix.fn(plan, merged).tag == "v1.2.1"
     assert work.refs() == before
+
+
+def test_a_faulty_tag_that_was_moved_is_refused(work: Work) -> None:
+    """Neither the branch nor the tag is pushed: what the plan speaks of is not what the tag says."""
+    work.coupons()
+    plan = planned(work)
+    git("update-ref", "refs/tags/v1.2.0", "v1.1.0^{commit}", at=work.bare)
+    before = work.refs()
+
+    with pytest.raises(Refused, match=r"v1\.2\.0 of .* was moved meanwhile: put it back where it was and retry"):
+        push_hotfix.fn(plan, plan.proposals[0])
+    with pytest.raises(Refused, match=r"v1\.2\.0 of .* was moved meanwhile"):
+        tag_hotfix.fn(plan, plan.faulty_commit)
+    assert work.refs() == before
+
+
+def test_a_faulty_tag_that_moves_between_look_and_push_stops_the_tag(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The push names it as it was seen: the host declines, and the next look sees why."""
+    work.coupons()
+    plan = planned(work)
+    push_hotfix.fn(plan, plan.proposals[0])
+    work.git("switch", "--quiet", "main")
+    merged = work.merge(plan.branch)
+
+    def moved(bare: Repository, tag: str, commit: str, message: str, date: datetime) -> str:
+        git("update-ref", "refs/tags/v1.2.0", "v1.1.0^{commit}", at=work.bare)
+        return tag_commit(bare, tag, commit, message, date)
+
+    monkeypatch.setattr(hotfix, "tag_commit", moved)
+    with pytest.raises(Refused, match=r"v1\.2\.0 of .* was moved meanwhile"):
+        tag_hotfix.fn(plan, merged)
+    assert "v1.2.1" not in git("tag", at=work.bare)
+
+
+def test_the_proof_believes_nothing_that_was_kept(work: Work, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A commit that the kept copy has and the host has lost is not proved: nobody could clone it."""
+    monkeypatch.setenv("RIPCORD_GIT_CACHE", str(tmp_path / "kept"))
+    work.coupons()
+    plan = planned(work)
+    push_hotfix.fn(plan, plan.proposals[0])
+    state = read_branch.fn(plan)
+    work.git("switch", "--quiet", "main")
+    pushed = tag_hotfix.fn(plan, work.merge(plan.branch))
+    prove_hotfix.fn(plan, state, pushed)
+    read_branch.fn(plan)  # keeps the merge
+    objects = work.bare / "objects"
+    objects.rename(objects.with_name("lost"))
+    (objects / "pack").mkdir(parents=True)
+
+    with pytest.raises(Unavailable):
+        prove_hotfix.fn(plan, state, pushed)
 
 
 def test_a_commit_that_is_no_merge_of_the_hotfix_is_not_tagged(work: Work) -> None:

@@ -1,6 +1,6 @@
 """What a revert asks of the Git host, as the host counts it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,9 +11,11 @@ from infra.lab.githost import GitHost
 from recovery.catalog import Service
 from recovery.errors import Refused
 from recovery.reverts import RevertPlan
-from tasks.git import preview_revert, read_range
+from tasks.git import copies, laws, plumbing, preview_revert, read_range
 from tests.integration.plain_git import git
 from tests.integration.reverting import copied, planned, push, refs, released_shop, taken_out
+
+MOST_CALLS = 17  # of git, from the first look to the push
 
 
 @pytest.fixture(name="host", scope="module")
@@ -121,3 +123,24 @@ def test_a_second_push_looks_anew(host: GitHost, service: Service) -> None:
     assert (again.commit, again.tag) == (first.commit, first.tag)
     assert again.said.startswith("skipped: ")
     assert refs(host, service) == before
+
+
+def test_a_revert_that_is_prepared_starts_git_a_few_times_only(
+    host: GitHost, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where main still stands on the release, what came after it is asked of nobody; each call costs milliseconds."""
+    previewed(service)  # so that everything is kept
+    plumbing._known.clear()
+    copies._facts.clear()
+    laws._previews.clear()
+    calls: list[str] = []
+    run = plumbing.Repository._run
+
+    def counted(self: plumbing.Repository, arguments: Sequence[str], *rest: Any) -> tuple[int, str, str]:
+        calls.append(arguments[0])
+        return run(self, arguments, *rest)
+
+    monkeypatch.setattr(plumbing.Repository, "_run", counted)
+    taken_out(previewed(service))
+
+    assert len(calls) <= MOST_CALLS, calls
