@@ -91,18 +91,22 @@ def is_ancestor(bare: Repository, older: str, newer: str) -> bool:
     return status == 0
 
 
-def brought_by(bare: Repository, older: str, newer: str) -> tuple[Commit, ...]:
-    """Every commit that lies between two, merges included, newest first; at most a hundred are named."""
-    return _listed(bare, "--max-count=100", f"{older}..{newer}")
+def brought_by(bare: Repository, older: str, newer: str, paths: Sequence[str] = ()) -> tuple[Commit, ...]:
+    """Every commit that lies between two, merges included, newest first; at most a hundred are named.
+
+    With paths only those that touched them, of whichever branch; a merge touches what neither of its sides had.
+    """
+    within = ("--", *paths) if paths else ()
+    return _listed(bare, ("--max-count=100", *(["--full-history"] if paths else [])), f"{older}..{newer}", within)
 
 
 def commits_of(bare: Repository, older: str, newer: str) -> tuple[Commit, ...]:
     """The first-parent commits between two, newest first: a merge stands for what it brought."""
-    return _listed(bare, "--first-parent", f"{older}..{newer}")
+    return _listed(bare, ("--first-parent",), f"{older}..{newer}")
 
 
-def _listed(bare: Repository, option: str, between: str) -> tuple[Commit, ...]:
-    listed = bare.git("log", option, "--format=%H %s", between)
+def _listed(bare: Repository, options: Sequence[str], between: str, within: Sequence[str] = ()) -> tuple[Commit, ...]:
+    listed = bare.git("log", *options, "--format=%H %s", between, *within)
     pairs = (line.partition(" ") for line in rows(listed))
     return tuple(Commit(commit, _spelled(title)) for commit, _, title in pairs)
 
