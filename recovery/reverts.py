@@ -253,6 +253,11 @@ def occupied(tags: Iterable[str]) -> set[str]:
     return {"/".join(each[:length]) for each in parts for length in range(1, len(each) + 1)}
 
 
+def in_the_way(branch: str, branches: Iterable[str]) -> str | None:
+    """The branch beside which another one cannot be, as Git keeps refs like files; None where there is none."""
+    return next((each for each in branches if branch.startswith(f"{each}/") or each.startswith(f"{branch}/")), None)
+
+
 def shortened(paths: Sequence[str], most: int = 5) -> str:
     """A list of paths as people read it: the first ones and how many more there are."""
     rest = len(paths) - most

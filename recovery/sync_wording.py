@@ -106,7 +106,7 @@ def _what(sync: SyncPlan) -> str:
 
 def _by_hand(sync: SyncPlan, objection: Objection, before: str) -> str:
     branch, faulty, develop = sync.relands_on, sync.faulty_tag, sync.develop
-    paths = " ".join(shlex.quote(path) for path in objection.paths[:MOST])
+    paths = " ".join(_in_a_shell(path) for path in objection.paths[:MOST])
     return (
         f"\n### Then bring {faulty} back, to be mended\n\n"
         f"```sh\n"
@@ -114,7 +114,7 @@ def _by_hand(sync: SyncPlan, objection: Objection, before: str) -> str:
         f"git checkout -b {branch} origin/{develop}\n"
         f"{_revert(sync, '--no-commit')}\n"
         f"# the files above as {develop} had them, its own work included; git rm those that it had not\n"
-        f"git checkout {before} -- {paths}\n"
+        f"git --literal-pathspecs checkout {before} -- {paths}\n"
         f"git commit -m 'Reapply release {faulty}'\n"
         f"git push origin {branch}\n"
         f"```\n\n"
@@ -122,6 +122,13 @@ def _by_hand(sync: SyncPlan, objection: Objection, before: str) -> str:
         f"{faulty} then; a release made before has nothing of it. What `git diff {before[:12]} {branch}` shows "
         f"must be what `{sync.main}` or `{develop}` got besides.\n"
     )
+
+
+def _in_a_shell(path: str) -> str:
+    """A path as a shell takes it. What git has quoted already it wrote as $'...' has it: \\303\\251, \\t, \\\"."""
+    if not path.startswith('"'):
+        return shlex.quote(path)
+    return "$'" + path[1:-1].replace("'", "\\'") + "'"
 
 
 def _revert(sync: SyncPlan, how: str = "--no-edit") -> str:

@@ -117,4 +117,4 @@ def _contributions(bare: Repository, service: Service, stable: str, faulty: str)
         parent = parents.split()[0]
         paths = tuple(path for path in changed(bare, parent, commit) if is_own(service, path))
         if paths:
-            yield Contribution(commit, parent, title, next(iter(body.splitlines()), "").strip(), paths)
+            yield Contribution(commit, parent, title, body.partition("\n")[0].strip(), paths)
