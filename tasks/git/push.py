@@ -18,6 +18,7 @@ from tasks.git.reading import (
     brought_in_by,
     commits_of,
     head_of,
+    is_ancestor,
     names_of_tags,
     patches_of,
     tags_of,
@@ -60,7 +61,8 @@ def push_revert(plan: RevertPlan, decision: Decision) -> Pushed | None:
 def tag_merged(plan: RevertPlan, merged: str) -> Pushed:
     """Put the patch tag on the commit by which the pull request came to main.
 
-    Raises Incomplete when that commit's tree is not what the revert must give: nothing is tagged then.
+    Raises Incomplete when that commit's tree is not what the revert must give, Refused when main has it no more:
+    nothing is tagged then.
     """
     burned: set[str] = set()
     moved = 0
@@ -96,6 +98,8 @@ def look(bare: Repository, plan: RevertPlan, burned: set[str], merged: str | Non
     done = oldest(patches_of(bare, tags, _faulty(plan), plan.faulty_commit, head), plan.tag_prefix)
     if done:
         return _read_back(bare, plan, done)
+    if merged and not is_ancestor(bare, merged, head):
+        raise Refused(f"{merged[:12]} is not on {plan.main} of {plan.repository}: look who moved it back, then retry")
     landed = answers_to(bare, plan.faulty_tag, plan.faulty_commit, head, REVERTS)
     if not landed and merged is None:
         return None
