@@ -5,6 +5,7 @@ from github.GitRelease import GitRelease
 from github.Repository import Repository
 from prefect import task
 
+from recovery.bounded import NOTES, composed
 from recovery.catalog import Service
 from recovery.errors import Incomplete, Refused
 from recovery.latest import becomes_latest, newer_than
@@ -47,7 +48,7 @@ def publish_release(publication: Publication) -> str:
             said = f"skipped: {found.html_url} is there already"
         faulty = _by_tag(repository, faulty_tag)
         if faulty is not None and note not in (faulty.body or ""):
-            _edit(repository, faulty, body=f"{note}\n\n{faulty.body or ''}".strip(), make_latest="false")
+            _edit(repository, faulty, body=composed([note, faulty.body or ""], NOTES), make_latest="false")
         if first and _latest_tag(repository) == faulty_tag:
             _edit(repository, found, make_latest="true")
         missing = _missing(repository, tag, faulty_tag, note if faulty else "", latest=fresh and first)

@@ -2,6 +2,7 @@
 
 from prefect import task
 
+from recovery.bounded import DESCRIPTION, clipped
 from recovery.catalog import Service
 from recovery.errors import Refused
 from tasks.github.client import open_repository
@@ -23,5 +24,5 @@ def write_status(service: Service, tag: str, state: str, sentence: str, context:
         newest = next((each for each in commit.get_statuses() if each.context == context), None)
         if newest and newest.state == state:
             return f"skipped: {tag} already says {state}"
-        commit.create_status(state, description=sentence[:140], context=context)
+        commit.create_status(state, description=clipped(sentence, DESCRIPTION), context=context)
         return f"wrote {state} on {tag}"
