@@ -2,21 +2,26 @@
 
 from collections.abc import Sequence
 
+from recovery.bounded import BODY, MESSAGE, NOTES, SENTENCE, TITLE, clipped, composed, listed
 from recovery.hotfixes import Answer, HotfixBranch, HotfixPlan
 from recovery.proposals import FixKind, FixProposal
 from recovery.pulls import Proposal, PullRequest
 from recovery.releases import MENDED_BY, Publication
-from recovery.reverts import Commit, Proof, Pushed
+from recovery.reverts import Proof, Pushed
+from recovery.wording import named, shown_proof
 
 
 def commit_message(plan: HotfixPlan, proposal: FixProposal) -> str:
     """What the commit on the branch says."""
-    return (
-        f"{proposal.title}\n\n{plan.because}\n\nA hotfix and no full rollback: {plan.reason}.\n\n"
-        + _section("Takes out:", _named(proposal.takes_out), "  ")
-        + _section("Keeps:", proposal.keeps, "  ")
-        + trailers(plan)
-    )
+    parts = [
+        proposal.title,
+        clipped(plan.because, SENTENCE),
+        f"A hotfix and no full rollback: {clipped(plan.reason, SENTENCE)}.",
+        listed("Takes out:\n", named(proposal.takes_out), "  "),
+        listed("Keeps:\n", proposal.keeps, "  "),
+        trailers(plan),
+    ]
+    return composed(parts, MESSAGE) + "\n"
 
 
 def trailers(plan: HotfixPlan) -> str:
@@ -26,7 +31,7 @@ def trailers(plan: HotfixPlan) -> str:
 
 def pull_request_title(plan: HotfixPlan, proposal: FixProposal | None) -> str:
     """One line, with the patch release that it becomes."""
-    return f"Hotfix {plan.patch_tag}: {proposal.title if proposal else f'Mend {plan.faulty_tag}'}"
+    return clipped(f"Hotfix {plan.patch_tag}: {proposal.title if proposal else f'Mend {plan.faulty_tag}'}", TITLE)
 
 
 def pull_request_body(plan: HotfixPlan, proposal: FixProposal | None, conflicts: Sequence[str] = ()) -> str:
@@ -34,11 +39,14 @@ def pull_request_body(plan: HotfixPlan, proposal: FixProposal | None, conflicts:
     made = proposal if proposal and proposal.kind is not FixKind.EMPTY else None
     take = f"merge this; {plan.patch_tag} is tagged on the merge and deployed" if made else "not possible yet"
     parts = [
-        f"{plan.because}\n\n{plan.faulty_tag} is not rolled back in full: {plan.reason}.",
-        f"**{made.title}**: {made.reason}." if made else "No fix could be derived: the branch is one to start from.",
-        _section("**Taken out**", _named(made.takes_out) if made else (), "- "),
-        _section("**Kept**", made.keeps if made else (), "- "),
-        _section("**Could not be taken out mechanically**, later commits touch the same lines", conflicts, "- "),
+        clipped(plan.because, SENTENCE),
+        f"{plan.faulty_tag} is not rolled back in full: {clipped(plan.reason, SENTENCE)}.",
+        f"**{made.title}**: {clipped(made.reason, SENTENCE)}."
+        if made
+        else "No fix could be derived: the branch is one to start from.",
+        listed("**Taken out**\n", named(made.takes_out) if made else ()),
+        listed("**Kept**\n", made.keeps if made else ()),
+        listed("**Could not be taken out mechanically**, later commits touch the same lines\n", conflicts),
         "**To push commits of your own**\n\n```sh\ngit fetch origin\n"
         f"git switch {plan.branch}\n# mend it and commit\ngit push origin {plan.branch}\n```",
         f"**Answer in the Prefect UI**\n\n- *{Answer.TAKE}*: {take}\n"
@@ -46,7 +54,7 @@ def pull_request_body(plan: HotfixPlan, proposal: FixProposal | None, conflicts:
         f"- *{Answer.ABANDON}*: this is closed and nothing is released; the cluster stays as it is",
         trailers(plan),
     ]
-    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+    return composed(parts, BODY - 1) + "\n"
 
 
 def propose_hotfix(plan: HotfixPlan, branch: HotfixBranch) -> Proposal:
@@ -58,7 +66,7 @@ def propose_hotfix(plan: HotfixPlan, branch: HotfixBranch) -> Proposal:
 
 def merge_words(plan: HotfixPlan, branch: HotfixBranch) -> tuple[str, str]:
     """Title and message of the commit by which a hotfix comes to main; its trailers are how it is known again."""
-    return pull_request_title(plan, branch.proposal), f"{plan.because}\n\n{trailers(plan)}"
+    return pull_request_title(plan, branch.proposal), f"{clipped(plan.because, SENTENCE)}\n\n{trailers(plan)}"
 
 
 def ask_for_hotfix(plan: HotfixPlan, branch: HotfixBranch, pull: PullRequest, objection: str | None = None) -> str:
@@ -81,26 +89,20 @@ def hotfix_notes(plan: HotfixPlan, branch: HotfixBranch, pushed: Pushed, proof: 
     """The Release of a hotfix, with notes made from facts."""
     made = branch.proposal
     parts = [
-        f"Mends {plan.faulty_tag}: {plan.because}",
-        f"It is no full rollback: {plan.reason}.",
-        f"**{made.title}**: {made.reason}." if made and made.after else "The fix was written by people.",
-        _section("**Kept**", made.keeps if made else (), "- "),
-        f"**Proof**, in a fresh clone\n```\n{proof}\n```",
+        f"Mends {plan.faulty_tag}: {clipped(plan.because, SENTENCE)}",
+        f"It is no full rollback: {clipped(plan.reason, SENTENCE)}.",
+        f"**{made.title}**: {clipped(made.reason, SENTENCE)}."
+        if made and made.after
+        else "The fix was written by people.",
+        listed("**Kept**\n", made.keeps if made else ()),
+        shown_proof(proof),
     ]
     return Publication(
         repository=plan.repository,
         tag_prefix=plan.tag_prefix,
         tag=pushed.tag,
-        title=f"{pushed.tag}: {plan.faulty_tag} mended",
-        notes="\n\n".join(part.strip() for part in parts if part),
+        title=clipped(f"{pushed.tag}: {plan.faulty_tag} mended", TITLE),
+        notes=composed(parts, NOTES),
         faulty_tag=plan.faulty_tag,
         note=f"{MENDED_BY}{pushed.tag}. Do not deploy.",
     )
-
-
-def _named(commits: Sequence[Commit]) -> list[str]:
-    return [f"{commit.title} ({commit.id[:12]})" for commit in commits]
-
-
-def _section(head: str, lines: Sequence[str], mark: str) -> str:
-    return f"{head}\n\n" + "".join(f"{mark}{line}\n" for line in lines) + "\n" if lines else ""

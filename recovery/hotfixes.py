@@ -12,7 +12,7 @@ from recovery.proposals import FixProposal, propose
 from recovery.pulls import PullRequest
 from recovery.ranges import Range, is_migration, is_own
 from recovery.releases import Release, Stable, choose_stable
-from recovery.reverts import History, newest, occupied
+from recovery.reverts import History, built_on, given_away, newest, oldest
 from recovery.versions import Version, next_patch
 
 A_PERSON_WANTS_IT = "a person asked for a hotfix"
@@ -171,8 +171,8 @@ def plan_hotfix(
 ) -> HotfixPlan:
     """Decide the names and rank the proposals; `why` says why it is a hotfix and no full rollback.
 
-    Raises Refused when a newer release was built on the faulty one, or when `between` speaks of another stable
-    release than the one that would be chosen.
+    Raises Refused when the faulty release was taken back in full, when a newer one was built on it, or when `between`
+    speaks of another stable release than the one that would be chosen.
     """
     if because.seen_at is None:
         raise Refused("the cause carries no time, and commits must carry the same one on every try: set seen_at")
@@ -182,12 +182,17 @@ def plan_hotfix(
             f"the range was read from {between.stable_tag or 'no stable release'} and the stable release is "
             f"{stable.version if stable else 'none'} now: plan again"
         )
-    patches = {**history.patches, **between.mended_by}
+    mended_by = {**history.mends, **between.mended_by}
+    taken_back = oldest(history.patches, faulty.prefix)
+    if taken_back and not mended_by:
+        raise Refused(f"{faulty} was taken back as {taken_back}: if that one is faulty too, prepare a hotfix of it")
+    patches = {**history.patches, **mended_by}
     done_as = newest(patches, faulty.prefix)
-    newer = newest([tag for tag in history.later if tag not in patches], faulty.prefix)
+    finals, _ = built_on(faulty, [tag for tag in history.later if tag not in patches], releases)
+    newer = newest(finals, faulty.prefix)
     if newer and not done_as:
         raise Refused(f"{newer} was released on top of {faulty}: mend {newer}, a hotfix of {faulty} would be older")
-    patch = done_as or next_patch(faulty, occupied([*history.tags, *(release.tag for release in releases)])).tag
+    patch = done_as or next_patch(faulty, given_away(history.tags, releases)).tag
     # What did not come to main in the release cannot be taken out of it by its difference.
     known = between if history.faulty_on_main else Range(faulty.tag, history.faulty, None, None)
     migrations = [

@@ -16,7 +16,12 @@ def newer_than(tag: str, prefix: str, releases: Sequence[Release]) -> str | None
 
 
 def becomes_latest(tag: str, prefix: str, releases: Sequence[Release], latest: str | None) -> bool:
-    """Answer whether a new release is to be the latest: the newest one, and no other service's place is taken."""
+    """Answer whether a new release is to be the latest: the newest one, and no other service's place is taken.
+
+    A pre-release never is: GitHub shows none as the latest.
+    """
+    if parse_version(tag, prefix).prerelease:
+        return False
     elsewhere = latest is not None and _version(latest, prefix) is None
     return not elsewhere and newer_than(tag, prefix, releases) is None
 

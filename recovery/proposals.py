@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
+from recovery.bounded import NAME, clipped
 from recovery.catalog import Service
 from recovery.ranges import Change, Contribution, Range, is_migration, is_own
 from recovery.reverts import Commit, shortened
@@ -89,8 +90,9 @@ def _one(service: Service, between: Range, pull: Contribution, touched: Sequence
     keeps = _kept(service, between, pull.paths)
     return FixProposal(
         kind=FixKind.PULL_REQUEST,
-        title=f'Revert "{pull.name}"{number}',
-        reason=f"{pull} is the least that fits: {'; '.join(touched)}" + ("; its migrations stay" if keeps else ""),
+        title=f'Revert "{clipped(pull.name, NAME)}"{number}',
+        reason=f"{clipped(str(pull), NAME)} is the least that fits: {'; '.join(touched)}"
+        + ("; its migrations stay" if keeps else ""),
         keeps=keeps,
         takes_out=(Commit(pull.id, pull.title),),
         paths=_movable(service, pull.paths),

@@ -149,7 +149,8 @@ def plan_revert(
     mended = oldest(history.mends, faulty.prefix)
     if mended and not done_as:
         raise Refused(f"{faulty} was mended by the hotfix {mended}: if that one is faulty too, respond to {mended}")
-    newer = newest([tag for tag in history.later if tag not in history.patches], faulty.prefix)
+    finals, previews = built_on(faulty, [tag for tag in history.later if tag not in history.patches], releases)
+    newer = newest(finals, faulty.prefix)
     if newer and not done_as:
         raise Refused(
             f"{newer} was released on top of {faulty}: taking {faulty} out from under it could break it, "
@@ -164,11 +165,11 @@ def plan_revert(
         faulty_commit=history.faulty,
         stable_tag=stable.version.tag,
         stable_commit=stable.commit,
-        patch_tag=done_as or next_patch(faulty, occupied([*history.tags, *(release.tag for release in releases)])).tag,
+        patch_tag=done_as or next_patch(faulty, given_away(history.tags, releases)).tag,
         date=because.seen_at.replace(microsecond=0),
         title=f"Revert release {faulty}",
         because=because.sentence,
-        reason=stable.reason,
+        reason=stable.reason + (f"; {shortened(previews)} was built on {faulty} and has it still" if previews else ""),
         taken_out=history.taken_out.get(stable.version.tag, ()),
         kept=history.kept,
         done_as=done_as,
@@ -225,10 +226,36 @@ def versions_above(tags: Iterable[str], version: Version) -> list[str]:
     return [each.tag for each in _versions(tags, version.prefix) if version < each]
 
 
+def built_on(
+    faulty: Version, later: Iterable[str], releases: Sequence[Release]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The final releases among the tags that contain a faulty one, and the pre-releases, each oldest first.
+
+    A pre-release is one by its name or by its Release's flag: production does not wait for it.
+    """
+    flagged = {release.tag for release in releases if release.prerelease}
+    found = sorted(_versions(later, faulty.prefix))
+    previews = tuple(each.tag for each in found if each.prerelease or each.tag in flagged)
+    return tuple(each.tag for each in found if each.tag not in previews), previews
+
+
+def given_away(tags: Iterable[str], releases: Sequence[Release]) -> set[str]:
+    """The names that the patch release cannot have: of tags, and of Releases whose tag may be gone.
+
+    A draft has taken none yet, and comes and goes between two looks: by its name ours would be another every time.
+    """
+    return occupied([*tags, *(release.tag for release in releases if not release.draft)])
+
+
 def occupied(tags: Iterable[str]) -> set[str]:
     """The names that no new tag can have: Git keeps refs like files, and v1.2.1 cannot be beside v1.2.1/rc."""
     parts = (tag.split("/") for tag in tags)
     return {"/".join(each[:length]) for each in parts for length in range(1, len(each) + 1)}
+
+
+def in_the_way(branch: str, branches: Iterable[str]) -> str | None:
+    """The branch beside which another one cannot be, as Git keeps refs like files; None where there is none."""
+    return next((each for each in branches if branch.startswith(f"{each}/") or each.startswith(f"{branch}/")), None)
 
 
 def shortened(paths: Sequence[str], most: int = 5) -> str:

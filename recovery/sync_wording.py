@@ -3,8 +3,10 @@
 import shlex
 from collections.abc import Sequence
 
+from recovery.bounded import BODY, TITLE, clipped, composed, listed
 from recovery.pulls import Proposal
 from recovery.syncs import Objection, Reland, SyncPlan
+from recovery.wording import named
 
 MOST = 50  # paths that a pull request names: its text is limited
 
@@ -51,7 +53,7 @@ def propose_by_hand(sync: SyncPlan, objection: Objection, before: str) -> Propos
         f"git push origin {branch}\n"
         f"```\n\n{_merge_commit(sync)}\n" + (_by_hand(sync, objection, before) if sync.reverts else "")
     )
-    return Proposal(sync.repository, branch, develop, f"Merge {sync.patch} into {develop} by hand", body)
+    return Proposal(sync.repository, branch, develop, f"Merge {sync.patch} into {develop} by hand", clipped(body, BODY))
 
 
 def propose_merged(sync: SyncPlan) -> Proposal:
@@ -72,9 +74,7 @@ def propose_merged(sync: SyncPlan) -> Proposal:
 def propose_reland(sync: SyncPlan, reland: Reland) -> Proposal:
     """Keep the faulty release at hand as a draft, and say how it gets into the next release."""
     branch, develop = sync.relands_on, sync.develop
-    brought = "".join(f"- {commit.title} ({commit.id[:12]})\n" for commit in sync.taken_out)
     body = (
-        f"{_what(sync)} This branch brings back what went:\n\n{brought}\n"
         f"Its tree is exactly that of `{develop}` and `{sync.main}` merged as they were before the revert; both "
         f"commands print `{reland.tree}`:\n\n"
         f"```sh\n"
@@ -93,8 +93,10 @@ def propose_reland(sync: SyncPlan, reland: Reland) -> Proposal:
         f"then, and all that `{sync.main}` got besides: that merge was tried. A release made before does not have it. "
         f"Should this be closed and its branch deleted, `{_revert(sync)}` on a branch of `{develop}` does the same.\n"
     )
-    title = f"Reapply release {sync.faulty_tag}, once it is mended"
-    return Proposal(sync.repository, branch, develop, title, body, draft=True)
+    title = clipped(f"Reapply release {sync.faulty_tag}, once it is mended", TITLE)
+    brought = listed(f"{_what(sync)} This branch brings back what went:\n", named(sync.taken_out))
+    text = composed([brought or f"{_what(sync)} This branch brings back what went.", body], BODY - 1) + "\n"
+    return Proposal(sync.repository, branch, develop, title, text, draft=True)
 
 
 def _what(sync: SyncPlan) -> str:
@@ -106,7 +108,7 @@ def _what(sync: SyncPlan) -> str:
 
 def _by_hand(sync: SyncPlan, objection: Objection, before: str) -> str:
     branch, faulty, develop = sync.relands_on, sync.faulty_tag, sync.develop
-    paths = " ".join(shlex.quote(path) for path in objection.paths[:MOST])
+    paths = " ".join(_in_a_shell(path) for path in objection.paths[:MOST])
     return (
         f"\n### Then bring {faulty} back, to be mended\n\n"
         f"```sh\n"
@@ -114,7 +116,7 @@ def _by_hand(sync: SyncPlan, objection: Objection, before: str) -> str:
         f"git checkout -b {branch} origin/{develop}\n"
         f"{_revert(sync, '--no-commit')}\n"
         f"# the files above as {develop} had them, its own work included; git rm those that it had not\n"
-        f"git checkout {before} -- {paths}\n"
+        f"git --literal-pathspecs checkout {before} -- {paths}\n"
         f"git commit -m 'Reapply release {faulty}'\n"
         f"git push origin {branch}\n"
         f"```\n\n"
@@ -122,6 +124,13 @@ def _by_hand(sync: SyncPlan, objection: Objection, before: str) -> str:
         f"{faulty} then; a release made before has nothing of it. What `git diff {before[:12]} {branch}` shows "
         f"must be what `{sync.main}` or `{develop}` got besides.\n"
     )
+
+
+def _in_a_shell(path: str) -> str:
+    """A path as a shell takes it. What git has quoted already it wrote as $'...' has it: \\303\\251, \\t, \\\"."""
+    if not path.startswith('"'):
+        return shlex.quote(path)
+    return "$'" + path[1:-1].replace("'", "\\'") + "'"
 
 
 def _revert(sync: SyncPlan, how: str = "--no-edit") -> str:

@@ -56,8 +56,20 @@ def parse_version(tag: str, prefix: str = "v") -> Version:
 
 
 def next_patch(faulty: Version, taken: Collection[str]) -> Version:
-    """The next free patch release above the faulty one; `taken` are all tags that exist or are burned."""
-    number = faulty.number.finalize_version() if faulty.prerelease else faulty.number.bump_patch()
+    """The next free patch release above the faulty one; `taken` are all tags that exist or are burned.
+
+    Of a pre-release it is the next pre-release: the final version's name is kept for the work that it was to bring.
+    """
+    number = _above(faulty.number)
     while f"{faulty.prefix}{number}" in taken:
-        number = number.bump_patch()
+        number = _above(number)
     return Version(f"{faulty.prefix}{number}", faulty.prefix, number)
+
+
+def _above(number: semver.Version) -> semver.Version:
+    if number.prerelease is None:
+        return number.bump_patch()
+    *before, last = number.prerelease.split(".")
+    # rc10 sorts below rc9, as text does: only what is a number of its own is counted on.
+    after = [str(int(last) + 1)] if last.isdigit() else [last, "1"]
+    return number.replace(prerelease=".".join([*before, *after]), build=None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from recovery.bounded import BODY, MESSAGE, NAME, NOTES, SENTENCE, TITLE, Group, Listing, clipped, composed, listed
 from recovery.pulls import Proposal
 from recovery.releases import TAKEN_BACK, Publication
 from recovery.reverts import Commit, Literal, Preview, Proof, Pushed, RevertPlan, shortened
@@ -9,23 +10,21 @@ from recovery.reverts import Commit, Literal, Preview, Proof, Pushed, RevertPlan
 
 def revert_message(plan: RevertPlan, preview: Preview) -> str:
     """The message of the revert commit; the same plan and preview give the same text."""
-    notes = [
-        plan.because,
-        f"Takes out everything between {plan.stable_tag} and {plan.faulty_tag}{_within(plan)}:\n\n"
-        + _listed(plan.taken_out),
-        "Keeps what came after it:\n\n" + _listed(plan.kept) if plan.kept else "",
+    span = f"Takes out everything between {plan.stable_tag} and {plan.faulty_tag}{_within(plan)}:\n"
+    parts = [
+        plan.title,
+        clipped(plan.because, SENTENCE),
+        listed(span, _as_in_a_log(plan.taken_out), "  ") or span,
+        listed("Keeps what came after it:\n", _as_in_a_log(plan.kept), "  "),
         _literally(plan, preview),
         "Nothing of it was left: it had been taken out by hand before." if preview.nothing_left else "",
         _asides(preview),
-    ]
-    body = "\n\n".join(note.strip("\n") for note in notes if note)
-    return (
-        f"{plan.title}\n\n{body}\n\n"
         f"Reverts-Release: {plan.faulty_tag} {plan.faulty_commit}\n"
         f"Restores-Release: {plan.stable_tag} {plan.stable_commit}\n"
         f"Restored-Tree: {preview.tree}\n"
-        f"Incident: {plan.service}/{plan.faulty_tag}\n"
-    )
+        f"Incident: {plan.service}/{plan.faulty_tag}",
+    ]
+    return composed(parts, MESSAGE) + "\n"
 
 
 def publication_of(plan: RevertPlan, pushed: Pushed, proof: Proof) -> Publication:
@@ -34,7 +33,7 @@ def publication_of(plan: RevertPlan, pushed: Pushed, proof: Proof) -> Publicatio
         repository=plan.repository,
         tag_prefix=plan.tag_prefix,
         tag=pushed.tag,
-        title=f"{pushed.tag}: {plan.faulty_tag} taken back",
+        title=clipped(f"{pushed.tag}: {plan.faulty_tag} taken back", TITLE),
         notes=release_notes(plan, pushed, proof),
         faulty_tag=plan.faulty_tag,
         note=f"{TAKEN_BACK}{pushed.tag}. Do not deploy.",
@@ -43,31 +42,40 @@ def publication_of(plan: RevertPlan, pushed: Pushed, proof: Proof) -> Publicatio
 
 def release_notes(plan: RevertPlan, pushed: Pushed, proof: Proof) -> str:
     """The notes of the patch release."""
-    kept = "".join(f"- {commit.title} ({commit.id[:12]})\n" for commit in pushed.kept)
     whole = not pushed.kept and not plan.paths
     parts = [
         f"Takes {plan.faulty_tag} back{_within(plan)}: this release is {plan.stable_tag}"
         + (", byte for byte." if whole else " and what came after." if pushed.kept else " there, byte for byte."),
-        f"{plan.because}",
-        "**Taken out**\n" + "".join(f"- {commit.title} ({commit.id[:12]})\n" for commit in plan.taken_out),
-        f"**Kept**\n{kept}" if kept else "",
-        f"**Proof**, in a fresh clone\n```\n{proof}\n```",
+        clipped(plan.because, SENTENCE),
+        listed("**Taken out**", named(plan.taken_out)) or "**Taken out**",
+        listed("**Kept**", named(pushed.kept)),
+        shown_proof(proof),
     ]
-    return "\n\n".join(part.strip() for part in parts if part)
+    return composed(parts, NOTES)
 
 
 def propose_revert(plan: RevertPlan, preview: Preview, commit: str) -> Proposal:
     """The pull request that carries the revert commit to a protected `main`."""
-    body = "\n\n".join(
-        [
-            f"{plan.faulty_tag} of {plan.service} is taken back: {plan.because}",
-            f"This is one commit. On {plan.main} as it was it gives the tree `{preview.tree}`: {plan.stable_tag}"
-            + (" and what came after." if plan.kept else ", byte for byte."),
-            "**Taken out**\n" + "".join(f"- {commit.title} ({commit.id[:12]})\n" for commit in plan.taken_out),
-            f"It is merged as soon as its required checks are green, and tagged {plan.patch_tag}.",
-        ]
-    )
-    return Proposal(plan.repository, plan.branch, plan.main, plan.title, body, commit=commit)
+    parts = [
+        f"{plan.faulty_tag} of {plan.service} is taken back: {clipped(plan.because, SENTENCE)}",
+        f"This is one commit. On {plan.main} as it was it gives the tree `{preview.tree}`: {plan.stable_tag}"
+        + (" and what came after." if plan.kept else ", byte for byte."),
+        listed("**Taken out**", named(plan.taken_out)) or "**Taken out**",
+        f"It is merged as soon as its required checks are green, and tagged {plan.patch_tag}.",
+    ]
+    title = clipped(plan.title, TITLE)
+    return Proposal(plan.repository, plan.branch, plan.main, title, composed(parts, BODY), commit=commit)
+
+
+def shown_proof(proof: Proof) -> Listing:
+    """The proof as Release notes have it: every command, and as much of what they print as there is room for."""
+    groups = (Group(f"$ {command}", tuple(printed.split("\n") if printed else ())) for command, printed in proof.lines)
+    return Listing(tuple(groups), "", "**Proof**, in a fresh clone\n```", "```")
+
+
+def named(commits: Sequence[Commit]) -> list[str]:
+    """Commits as a list for people has them."""
+    return [f"{clipped(commit.title, NAME)} ({commit.id[:12]})" for commit in commits]
 
 
 def renewed_words(plan: RevertPlan, proposal: Proposal) -> str:
@@ -80,8 +88,8 @@ def renewed_words(plan: RevertPlan, proposal: Proposal) -> str:
 
 def revert_words(plan: RevertPlan) -> tuple[str, str]:
     """Title and message of the commit by which a pull request brings the revert to main, however it is merged."""
-    return plan.title, (
-        f"{plan.because}\n\nReverts-Release: {plan.faulty_tag} {plan.faulty_commit}\n"
+    return clipped(plan.title, TITLE), (
+        f"{clipped(plan.because, SENTENCE)}\n\nReverts-Release: {plan.faulty_tag} {plan.faulty_commit}\n"
         f"Restores-Release: {plan.stable_tag} {plan.stable_commit}\n"
         f"Incident: {plan.service}/{plan.faulty_tag}\n"
     )
@@ -110,5 +118,5 @@ def _asides(preview: Preview) -> str:
     return "\n".join(said)
 
 
-def _listed(commits: Sequence[Commit]) -> str:
-    return "".join(f"  {commit.id[:12]} {commit.title}\n" for commit in commits)
+def _as_in_a_log(commits: Sequence[Commit]) -> list[str]:
+    return [f"{commit.id[:12]} {clipped(commit.title, NAME)}" for commit in commits]

@@ -1,7 +1,7 @@
 """What a hotfix branch is to hold, and what stands on it."""
 
 import tempfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from recovery.errors import Refused
 from recovery.hotfix_wording import commit_message
@@ -9,7 +9,8 @@ from recovery.hotfixes import BranchCommit, BranchState, HotfixBranch, HotfixPla
 from recovery.proposals import FixProposal
 from recovery.reverts import shortened
 from tasks.git.commits import answers_to, brought_in_by
-from tasks.git.plumbing import Repository
+from tasks.git.fates import need_room
+from tasks.git.plumbing import Repository, rows
 from tasks.git.ranges import changed
 from tasks.git.reading import MENDS, branch_of, head_of
 from tasks.git.revert import Conflict, commit_tree, merge_trees
@@ -47,8 +48,8 @@ def _fixed(bare: Repository, plan: HotfixPlan, proposal: FixProposal, head: str)
         bare.git("read-tree", after, env=index)
         listed = bare.git("diff-tree", "-r", "-z", "--no-abbrev", "--no-renames", after, f"{proposal.before}^{{tree}}")
         parts, wanted = listed.split("\0"), set(proposal.paths)
-        rows = [(row.split(), path) for row, path in zip(parts[::2], parts[1::2], strict=False) if path in wanted]
-        given = "".join(f"{new} {blob}\t{path}\0" for (_, new, _, blob, _), path in rows)
+        moves = [(row.split(), path) for row, path in zip(parts[::2], parts[1::2], strict=False) if path in wanted]
+        given = "".join(f"{new} {blob}\t{path}\0" for (_, new, _, blob, _), path in moves)
         bare.git("update-index", "-z", "--index-info", env=index, given=given)
         wished = bare.git("write-tree", "--missing-ok", env=index)
     tree = merge_trees(bare, after, bare.tree_of(head), wished)
@@ -84,15 +85,13 @@ def state_of(bare: Repository, plan: HotfixPlan) -> BranchState:
     """What stands on the branch: commits of ours carry our trailer and our address."""
     main, head = head_of(bare, plan.main), branch_of(bare, plan.branch)
     if head is None:
-        above = [str(each) for each in PurePosixPath(plan.branch).parents if branch_of(bare, str(each))]
-        if above:
-            raise Refused(f"the branch {above[0]} stands in the way of {plan.branch}: rename it, and try again")
+        need_room(bare, plan.branch)
         return BranchState(plan.branch, None, main, main)
-    form = f"--format=%H%x1f%an%x1f%ae%x1f%(trailers:key={MENDS},valueonly,separator=%x2C)%x1f%s"
-    rows = [line.split("\x1f", 4) for line in bare.git("log", form, f"{main}..{head}").splitlines()]
+    form = f"--format=%H%x00%an%x00%ae%x00%(trailers:key={MENDS},valueonly,separator=%x2C)%x00%s"
+    listed = [line.split("\0", 4) for line in rows(bare.git("log", form, f"{main}..{head}"))]
     us, mends = read_settings().author_email, f"{plan.faulty_tag} {plan.faulty_commit}"
     ahead = tuple(
-        BranchCommit(each, title, who, email == us and mends == said) for each, who, email, said, title in rows
+        BranchCommit(each, title, who, email == us and mends == said) for each, who, email, said, title in listed
     )
     fork = _fork(bare, plan, main, head)
     brought, there = changed(bare, fork, head), entries(bare, head)
@@ -101,8 +100,8 @@ def state_of(bare: Repository, plan: HotfixPlan) -> BranchState:
 
 def entries(bare: Repository, commit: str) -> dict[str, str]:
     """Every path of a commit and what `git ls-tree` says of it: mode, type, object."""
-    rows = (row.partition("\t") for row in bare.git("ls-tree", "-r", "-z", "--end-of-options", commit).split("\0"))
-    return {path: entry for entry, _, path in rows if path}
+    listed = (row.partition("\t") for row in bare.git("ls-tree", "-r", "-z", "--end-of-options", commit).split("\0"))
+    return {path: entry for entry, _, path in listed if path}
 
 
 def _conflicting(paths: tuple[str, ...]) -> str:

@@ -53,9 +53,13 @@ def answers_to(bare: Repository, faulty: str, commit: str, head: str, trailers: 
     return [each.id for each in above if any(said in each.answers[trailer] for trailer in trailers)]
 
 
-def brought_by(bare: Repository, older: str, newer: str) -> tuple[Commit, ...]:
-    """Every commit that lies between two, merges included, newest first; at most a hundred are named."""
-    listed = bare.git("log", "--max-count=100", "--format=%H %s", f"{older}..{newer}")
+def brought_by(bare: Repository, older: str, newer: str, paths: Sequence[str] = ()) -> tuple[Commit, ...]:
+    """Every commit that lies between two, merges included, newest first; at most a hundred are named.
+
+    With paths only those that touched them, of whichever branch; a merge touches what neither of its sides had.
+    """
+    within = ("--full-history", "--", *paths) if paths else ()
+    listed = bare.git("log", "--max-count=100", "--format=%H %s", f"{older}..{newer}", *within)
     pairs = (line.partition(" ") for line in rows(listed))
     return tuple(Commit(commit, _spelled(title)) for commit, _, title in pairs)
 

@@ -3,7 +3,7 @@
 from enum import Enum
 
 from recovery.errors import Refused
-from recovery.reverts import RevertPlan
+from recovery.reverts import RevertPlan, in_the_way
 from tasks.git.opening import forget
 from tasks.git.plumbing import Repository, failure
 
@@ -54,6 +54,17 @@ def push_refs(bare: Repository, plan: RevertPlan, patch: str, *refspecs: str) ->
     if any(sign in told for sign in _MOVED):
         return Lost.MOVED
     raise refusal(bare, plan.main, status, told)
+
+
+def need_room(bare: Repository, *branches: str) -> None:
+    """Refuse what Git cannot keep beside a branch that is there, and name that: the push would only say "failed"."""
+    names = [each.removeprefix("refs/heads/") for each in bare.listed if each.startswith("refs/heads/")]
+    for branch in branches:
+        if other := in_the_way(branch, names):
+            raise Refused(
+                f"the branch {other} of {bare.name or bare.url} stands in the way of {branch}, Git keeps branches like "
+                "files: rename it, and try again"
+            )
 
 
 def lost_by(told: str) -> Lost | None:

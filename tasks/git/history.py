@@ -6,7 +6,7 @@ from prefect import task
 
 from recovery.catalog import Service
 from recovery.errors import Refused
-from recovery.releases import Release
+from recovery.releases import Release, candidates
 from recovery.reverts import History, Preview, RevertPlan, horizon, newest, sure_stable
 from recovery.versions import Version, parse_version
 from tasks.git.commits import brought_by, commits_of, logged, patches_of, reverted_by, reverted_on
@@ -18,7 +18,7 @@ from tasks.git.reading import differing, head_of, mends_of, names_of_tags, tags_
 from tasks.retry import LOOKING_AGAIN, LOOKING_PATIENTLY
 
 NOTHING = "000000"  # the mode of what a tree lacks
-LOOKED_AT = 30  # newest older releases whose distance to the faulty one is listed
+LOOKED_AT = 30  # newest releases that could be gone back to whose distance to the faulty one is listed
 
 
 @task(name="read history", task_run_name="read history of {service.repository}", **LOOKING_PATIENTLY)
@@ -32,19 +32,19 @@ def read_history(service: Service, faulty: str, releases: Sequence[Release] = ()
     lowest = horizon(version, releases, service.quarantine, to)
     if lowest:
         with recent(service.repository, service.main, version, lambda tags: _there(lowest, tags)) as bare:
-            history = _read(bare, service, version) if bare else None
+            history = _read(bare, service, version, releases, to) if bare else None
             stable = sure_stable(version, releases, history, service.quarantine, lowest) if history else None
             if bare and history and stable and reaches(bare, stable.tag, faulty):
                 return history
     with ephemeral(service.repository) as bare:
-        return _read(bare, service, version)
+        return _read(bare, service, version, releases, to)
 
 
 def _there(version: Version, tags: Collection[str]) -> Version | None:
     return version if version.tag in tags else None
 
 
-def _read(bare: Repository, service: Service, version: Version) -> History:
+def _read(bare: Repository, service: Service, version: Version, releases: Sequence[Release], to: str | None) -> History:
     tags, faulty = tags_of(bare), version.tag
     if faulty not in tags:
         raise Refused(f"{service.repository} has no tag {faulty}: see 'git ls-remote --tags {bare.url}'")
@@ -53,14 +53,16 @@ def _read(bare: Repository, service: Service, version: Version) -> History:
     contained = {tag: tags[tag] for tag in tags_by(bare, f"--merged={commit}") if tag in tags}
     on_main = _on_main(bare, tags, contained, commit, head)
     newer = tags_by(bare, f"--contains={commit}") if tags.keys() - contained.keys() else []
-    older = _newest_of(contained.keys() - {faulty}, version.prefix)
+    # Teams tag every build: what nobody could go back to must not take the places.
+    possible = {each.tag for each in candidates(version, releases, {*service.quarantine} - {to})}
+    older = _newest_of({*contained} & possible if releases else {*contained} - {faulty}, version.prefix)
     return History(
         head=head,
         faulty=commit,
         faulty_on_main=faulty in on_main,
         tags=tuple(names_of_tags(bare)),
         contained=contained,
-        taken_out={tag: brought_by(bare, tags[tag], commit) for tag in older},
+        taken_out={tag: brought_by(bare, tags[tag], commit, service.paths) for tag in older},
         kept=commits_of(bare, commit, head),
         later=tuple(tag for tag in newer if tags.get(tag) != commit),
         patches=patches_of(bare, tags, version, commit, head),

@@ -8,7 +8,7 @@ from recovery.reverts import RevertPlan, shortened
 from recovery.wording import propose_revert
 from tasks.git.commits import REVERTS, answers_to
 from tasks.git.copies import between
-from tasks.git.fates import refusal
+from tasks.git.fates import need_room, refusal
 from tasks.git.laws import preview
 from tasks.git.plumbing import Repository, rows
 from tasks.git.push import make_commit
@@ -31,6 +31,8 @@ def push_branch(plan: RevertPlan) -> Proposal:
         commit = make_commit(bare, plan, seen)
         if there not in (None, commit):
             _ours_alone(bare, plan, head, there)
+        if there is None:
+            need_room(bare, plan.branch)
         if there != commit:
             lease = f"--force-with-lease=refs/heads/{plan.branch}:{there or ''}"
             status, out, err = bare.answer(

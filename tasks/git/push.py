@@ -13,7 +13,7 @@ from tasks.git.fates import MOST_BURNED, Lost, all_burned, push_refs
 from tasks.git.laws import preview
 from tasks.git.opening import When
 from tasks.git.plumbing import THERE, Repository
-from tasks.git.reading import head_of, names_of_tags, tags_of
+from tasks.git.reading import head_of, is_ancestor, names_of_tags, tags_of
 from tasks.git.revert import attempt, commit_revert, merge_out, tag_commit
 from tasks.retry import LOOKING_PATIENTLY, PATIENTLY
 
@@ -52,7 +52,8 @@ def push_revert(plan: RevertPlan, decision: Decision) -> Pushed | None:
 def tag_merged(plan: RevertPlan, merged: str) -> Pushed:
     """Put the patch tag on the commit by which the pull request came to main.
 
-    Raises Incomplete when that commit's tree is not what the revert must give: nothing is tagged then.
+    Raises Incomplete when that commit's tree is not what the revert must give, Refused when main has it no more:
+    nothing is tagged then.
     """
     burned: set[str] = set()
     moved = 0
@@ -88,6 +89,8 @@ def look(bare: Repository, plan: RevertPlan, burned: set[str], merged: str | Non
     done = oldest(patches_of(bare, tags, _faulty(plan), plan.faulty_commit, head), plan.tag_prefix)
     if done:
         return _read_back(bare, plan, done)
+    if merged and not is_ancestor(bare, merged, head):
+        raise Refused(f"{merged[:12]} is not on {plan.main} of {plan.repository}: look who moved it back, then retry")
     landed = answers_to(bare, plan.faulty_tag, plan.faulty_commit, head, REVERTS)
     if not landed and merged is None:
         return None

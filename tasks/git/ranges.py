@@ -110,7 +110,7 @@ def _contributions(bare: Repository, service: Service, stable: str, faulty: str)
         line.add(at)
         at = next(iter(parents_of[at]), "")
     named = [
-        (commit, parents.split()[0], title, next(iter(body.splitlines()), "").strip())
+        (commit, parents.split()[0], title, body.partition("\n")[0].strip())
         for commit, parents, title, body in records
         if parents and (commit in line or number_of(title) is not None)
     ][:NAMED]

@@ -13,7 +13,7 @@ from recovery.syncs import Objection, Reland, Synced, SyncPlan, objection_to, pl
 from tasks.git.attributes import heeding
 from tasks.git.commits import answers_to
 from tasks.git.copies import ephemeral
-from tasks.git.fates import Lost, lost_by, refusal
+from tasks.git.fates import Lost, lost_by, need_room, refusal
 from tasks.git.plumbing import Repository
 from tasks.git.reading import branch_of, head_of, is_ancestor
 from tasks.git.rehearsal import Made, rehearse, reland_on
@@ -178,6 +178,7 @@ def _offer(bare: Repository, branches: Mapping[str, tuple[str, str]]) -> tuple[L
     """
     if not branches:
         return None, ""
+    need_room(bare, *(name for name, (_, old) in branches.items() if not old))
     leases = [f"--force-with-lease=refs/heads/{name}:{old}" for name, (_, old) in branches.items()]
     specs = [f"{new}:refs/heads/{name}" for name, (new, _) in branches.items()]
     status, out, err = bare.answer("push", "--atomic", "--porcelain", *leases, bare.url, *specs)

@@ -5,12 +5,17 @@ from github.GitRelease import GitRelease
 from github.Repository import Repository
 from prefect import task
 
+from recovery.bounded import NOTES, composed
 from recovery.catalog import Service
-from recovery.errors import Incomplete
+from recovery.errors import Incomplete, Refused
 from recovery.latest import becomes_latest, newer_than
 from recovery.releases import Publication, Release
-from tasks.github.client import open_repository, settled, words
+from recovery.versions import parse_version
+from tasks.github.client import open_repository, settled, wait_a_little, words
+from tasks.github.tags import tagged_commit
 from tasks.retry import LOOKING_PATIENTLY, PATIENTLY, spoken
+
+LOOKS = 5  # that GitHub may take to show a tag that was pushed
 
 
 @task(name="read releases", task_run_name="read releases of {service.repository}", **LOOKING_PATIENTLY)
@@ -43,7 +48,7 @@ def publish_release(publication: Publication) -> str:
             said = f"skipped: {found.html_url} is there already"
         faulty = _by_tag(repository, faulty_tag)
         if faulty is not None and note not in (faulty.body or ""):
-            _edit(repository, faulty, body=f"{note}\n\n{faulty.body or ''}".strip(), make_latest="false")
+            _edit(repository, faulty, body=composed([note, faulty.body or ""], NOTES), make_latest="false")
         if first and _latest_tag(repository) == faulty_tag:
             _edit(repository, found, make_latest="true")
         missing = _missing(repository, tag, faulty_tag, note if faulty else "", latest=fresh and first)
@@ -53,12 +58,14 @@ def publish_release(publication: Publication) -> str:
 
 
 def _publish(repository: Repository, publication: Publication, *, latest: bool) -> GitRelease:
+    _need_tag(repository, publication.tag)
     try:
         return settled(
             lambda: repository.create_git_release(
                 publication.tag,
                 publication.title,
                 publication.notes,
+                prerelease=parse_version(publication.tag, publication.tag_prefix).prerelease,
                 make_latest="true" if latest else "false",
             ),
             lambda: _by_tag(repository, publication.tag),
@@ -72,6 +79,17 @@ def _publish(repository: Repository, publication: Publication, *, latest: bool) 
             f"{repository.html_url}/releases/new by hand",
             done=(f"pushed the tag {publication.tag}",),
         ) from error
+
+
+def _need_tag(repository: Repository, tag: str) -> None:
+    """For a Release without a tag GitHub makes one, on whatever its default branch has, and the pipeline deploys it."""
+    for _ in range(LOOKS):
+        if tagged_commit(repository, tag) is not None:
+            return
+        wait_a_little()
+    raise Refused(
+        f"{repository.full_name} has no tag {tag} any more: look who deleted it, then push it again and retry"
+    )
 
 
 def _edit(repository: Repository, release: GitRelease, **changes: str) -> None:

@@ -188,15 +188,22 @@ def _stable(case: Case, faulty: int) -> tuple[str | None, str]:
 
 
 def _newer(case: Case, tag: str, faulty: int) -> bool:
-    node = case.tags[tag][0]
-    return _number(case, tag) is not None and node != faulty and faulty in case.ancestors(node)
+    node, number = case.tags[tag][0], _number(case, tag)
+    flagged = any(each.prerelease for each in case.releases if each.tag == tag)
+    return (
+        number is not None
+        and not number.prerelease
+        and not flagged
+        and node != faulty
+        and faulty in case.ancestors(node)
+    )
 
 
 def _next(case: Case) -> str:
     number = _number(case, case.faulty)
     assert number
     number = number.bump_patch()
-    taken = {*case.tags, *(release.tag for release in case.releases)}
+    taken = {*case.tags, *(release.tag for release in case.releases if not release.draft)}
     while f"{case.prefix}{number}" in taken:
         number = number.bump_patch()
     return f"{case.prefix}{number}"

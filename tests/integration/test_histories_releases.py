@@ -55,6 +55,40 @@ def test_25_one_service_of_several(story: Story) -> None:
 
     kept = {"svc-b/app.py": lines("3: b"), "svc-a.md": "not the service's\n"}
     assert story.ends_well(kept, "svc-a/v1.2.0", "svc-a/v1.1.0") == "same"
+    body = story.remote.git("log", "-1", "--format=%B", "svc-a/v1.2.1")
+    assert "Work on a\n" in body
+    assert "Work on b" not in body  # it was not taken out, and the commit must not say so
+
+
+def test_29_builds_that_are_tagged_in_between(story: Story) -> None:
+    """Forty candidates and builds, of which none could be gone back to: what is taken out is listed all the same."""
+    for number in range(40):
+        story.commit(f"Build {number}")
+        story.tag(f"v1.2.0-rc.{number}" if number % 2 else f"v1.1.{number + 1}")
+    story.faulty()
+
+    assert story.ends_well() == "same"
+    assert "Work on coupons" in story.remote.git("log", "-1", "--format=%B", "v1.2.1")
+
+
+def test_29_a_pre_release_on_top(story: Story) -> None:
+    """v1.3.0-rc.1 was tagged on later work: that stays, and v1.2.0 goes."""
+    story.faulty()
+    story.commit("Towards v1.3.0", {"later.py": "later\n"})
+    story.tag("v1.3.0-rc.1")
+
+    assert story.ends_well({"later.py": "later"}) == "same"
+    assert "Keeps what came after it:\n\n" in story.remote.git("log", "-1", "--format=%B", "v1.2.1")
+
+
+def test_29_a_pre_release_is_the_faulty_one(story: Story) -> None:
+    """What takes v1.2.0-rc.1 back is no v1.2.0: that name stays for the real one."""
+    story.merge("coupons", {"coupons.py": "coupons\n"})
+    story.tag("v1.2.0-rc.1")
+
+    assert story.ends_well(tag="v1.2.0-rc.1") == "same"
+    assert "refs/tags/v1.2.0-rc.2 " in story.remote.refs()
+    assert "refs/tags/v1.2.0 " not in story.remote.refs()
 
 
 def test_26_a_light_tag(story: Story) -> None:

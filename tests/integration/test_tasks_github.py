@@ -35,6 +35,29 @@ def test_a_verdict_is_written_once(shop: Shop) -> None:
     assert statuses(shop, "v1.1.0") == ["failure", "success"]
 
 
+def test_a_branch_that_is_called_like_the_tag_gets_no_verdict(shop: Shop) -> None:
+    """The commit is asked for by the tag's full name, and the verdict written on its id."""
+    shop.push("main:refs/heads/v1.1.0")
+
+    write_status.fn(shop.service, "v1.1.0", "success", "no breach")
+
+    assert statuses(shop, shop.bare("rev-parse", "refs/tags/v1.1.0^{commit}")) == ["success"]
+    assert statuses(shop, shop.bare("rev-parse", "refs/heads/v1.1.0")) == []
+
+
+def test_a_verdict_on_what_is_no_tag_of_a_commit_is_refused(shop: Shop) -> None:
+    """There is none, though there is such a branch; one that stands for a tree; one of a tag of a tag is found."""
+    shop.push("main:refs/heads/v9.9.9")
+    shop.bare("update-ref", "refs/tags/v9.9.8", shop.bare("rev-parse", "main^{tree}"))
+    shop.bare("-c", "user.name=A", "-c", "user.email=a@lab", "tag", "-a", "-m", "x", "v9.9.7", "refs/tags/v1.1.0")
+
+    with pytest.raises(Refused, match=r"has no tag v9\.9\.9: push it first"):
+        write_status.fn(shop.service, "v9.9.9", "success", "no breach")
+    with pytest.raises(Refused, match=r"v9\.9\.8 of .* stands for a tree and for no commit"):
+        write_status.fn(shop.service, "v9.9.8", "success", "no breach")
+    assert write_status.fn(shop.service, "v9.9.7", "success", "no breach") == "wrote success on v9.9.7"
+
+
 def test_a_verdict_among_many_statuses_is_found(shop: Shop) -> None:
     """GitHub gives them a page at a time."""
     write_status.fn(shop.service, "v1.1.0", "success", "no breach")

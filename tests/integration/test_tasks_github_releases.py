@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from infra.lab.githost import GitHost
 from infra.lab.process import wait_until
-from recovery.errors import Incomplete, Unavailable
+from recovery.errors import Incomplete, Refused, Unavailable
 from tasks.github import publish_release, read_releases
 from tests.integration.github_shop import Shop, new_shop
 
@@ -106,10 +107,44 @@ def test_a_name_that_an_immutable_release_burned_is_incomplete(shop: Shop) -> No
     shop.push(":refs/tags/v1.2.1")
     shop.host.immutable_releases(shop.name, enabled=False)
     publication = shop.publication(push_tag=False)
+    shop.bare("update-ref", "refs/tags/v1.2.1", "refs/heads/main")
 
     with pytest.raises(Incomplete, match=r"an immutable release had the name v1\.2\.1 before.*next patch number at"):
         publish_release.fn(publication)
     assert "v1.2.1" not in shop.releases()
+
+
+def test_no_release_is_made_of_a_tag_that_is_gone(shop: Shop) -> None:
+    """GitHub would make the tag anew, on whatever main is by then, and the pipeline would deploy it."""
+    publication = shop.publication(push_tag=False)
+    before = shop.bare("for-each-ref")
+
+    with pytest.raises(Refused, match=r"has no tag v1\.2\.1 any more: look who deleted it"):
+        publish_release.fn(publication)
+    assert shop.bare("for-each-ref") == before
+    assert "v1.2.1" not in shop.releases()
+
+
+def test_a_pre_release_is_published_as_one(shop: Shop) -> None:
+    """v1.2.0-rc.2 takes v1.2.0-rc.1 back, and v1.2.0 stays what people install."""
+    shop.push("main:refs/tags/v1.3.0-rc.1", "main:refs/tags/v1.3.0-rc.2")
+    publish(shop, "v1.3.0-rc.1", prerelease=True)
+    publication = replace(shop.publication(), tag="v1.3.0-rc.2", faulty_tag="v1.3.0-rc.1")
+
+    publish_release.fn(publication)
+
+    assert shop.releases()["v1.3.0-rc.2"][0]["prerelease"] is True
+    assert latest(shop) == "v1.2.0"
+
+
+def test_a_draft_of_that_name_is_left_alone(shop: Shop) -> None:
+    """A program keeps a draft of the next release: ours is published beside it."""
+    publish(shop, "v1.2.1", draft=True, body="Drafted.")
+
+    publish_release.fn(shop.publication())
+
+    seen = [(each.draft, each.body) for each in read_releases.fn(shop.service) if each.tag == "v1.2.1"]
+    assert sorted(seen) == [(False, "The notes."), (True, "Drafted.")]
 
 
 @pytest.mark.parametrize("status", [502, 504])

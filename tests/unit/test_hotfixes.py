@@ -295,11 +295,12 @@ def test_a_release_of_migrations_alone_leaves_nothing_to_take_out() -> None:
 
 
 def test_the_plan_names_branch_and_tag_after_the_next_free_patch() -> None:
-    """A tag, and a Release without one, both take a number."""
+    """A tag, and a Release without one, both take a number; a draft comes and goes, and takes none."""
     taken = replace(HISTORY, tags=(*HISTORY.tags, "v1.2.1"))
-    burned = [*RELEASES, Release(3, "v1.2.2", "", "", True, False, None)]
+    burned = [*RELEASES, Release(3, "v1.2.2", "", "", False, False, None)]
+    drafted = [*RELEASES, Release(3, "v1.2.1", "", "", True, False, None)]
 
-    assert planned().branch == "hotfix/v1.2.1"
+    assert planned().branch == planned(releases=drafted).branch == "hotfix/v1.2.1"
     assert planned(taken, releases=burned).patch_tag == "v1.2.3"
     assert planned(taken, releases=burned).branch == "hotfix/v1.2.3"
     assert planned().migrations == (MIGRATION,)
@@ -315,8 +316,17 @@ def test_a_release_that_was_mended_already_is_known_by_either_record() -> None:
     assert planned(replace(HISTORY, later=("v1.2.1",)), by_tag).patch_tag == "v1.2.1"
 
 
+def test_a_release_that_was_taken_back_in_full_gets_no_hotfix() -> None:
+    """The revert would be told as a hotfix; once a hotfix has mended it after all, the run that did so is found."""
+    with pytest.raises(Refused, match=r"v1\.2\.0 was taken back as v1\.2\.1: .* prepare a hotfix of it"):
+        planned(replace(HISTORY, later=("v1.2.1",), patches={"v1.2.1": HEAD}))
+    both = replace(HISTORY, later=("v1.2.1", "v1.2.2"), patches={"v1.2.1": HEAD, "v1.2.2": "f"}, mends={"v1.2.2": "f"})
+    assert planned(both).done_as == "v1.2.2"
+
+
 def test_a_release_that_another_was_built_on_is_refused() -> None:
-    """The hotfix would carry an older number than what it contains."""
+    """The hotfix would carry an older number than what it contains; a pre-release is none that is shipped."""
+    assert planned(replace(HISTORY, later=("v1.3.0-rc.1",))).patch_tag == "v1.2.1"
     with pytest.raises(Refused, match=r"v1\.3\.0 was released on top of v1\.2\.0: mend v1\.3\.0"):
         planned(replace(HISTORY, later=("v1.3.0",)))
 

@@ -35,3 +35,8 @@ def test_only_final_releases_of_the_same_service_are_newer(history: list[Release
 def test_the_place_of_another_service_is_not_taken(latest: str | None, becomes: bool) -> None:
     """One repository has one latest Release."""
     assert becomes_latest("v1.2.1", "v", releases("v1.2.0", "cart/v9.0.0"), latest) is becomes
+
+
+def test_a_pre_release_is_never_the_latest() -> None:
+    """v1.2.0-rc.2 takes v1.2.0-rc.1 back: nobody who installs the latest is to get it."""
+    assert not becomes_latest("v1.2.0-rc.2", "v", releases("v1.1.0"), "v1.1.0")

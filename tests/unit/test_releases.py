@@ -98,6 +98,28 @@ def test_a_patch_that_already_did_it_is_found_and_not_made_again() -> None:
     assert (made.done_as, made.patch_tag) == ("v1.2.1", "v1.2.1")
 
 
+def test_a_pre_release_on_top_is_no_newer_release_and_is_named() -> None:
+    """Known by its number, or by its Release's flag; a final one is refused whatever else is there."""
+    later = ("v1.3.0-rc.1", "v1.4.0", "other/v2.0.0")
+    releases = [release("v1.1.0"), release("v1.4.0", prerelease=True)]
+    cause = Cause(sentence="checkout fails", seen_at=NOW)
+
+    made = plan_revert(SHOP, FAULTY, history(later=later), releases, cause)
+
+    assert made.patch_tag == "v1.2.1"
+    assert made.reason.endswith("; v1.3.0-rc.1, v1.4.0 was built on v1.2.0 and has it still")
+    with pytest.raises(Refused, match=r"v1\.4\.0 was released on top"):
+        plan_revert(SHOP, FAULTY, history(later=later), [release("v1.1.0")], cause)
+
+
+def test_a_draft_takes_no_number() -> None:
+    """It comes and goes between two looks: the second would plan another patch release. A published one keeps its."""
+    cause = Cause(sentence="checkout fails", seen_at=NOW)
+    for given, patch in (({"draft": True}, "v1.2.1"), ({}, "v1.2.2")):
+        releases = [release("v1.1.0"), release("v1.2.1", **given)]
+        assert plan_revert(SHOP, FAULTY, history(), releases, cause).patch_tag == patch
+
+
 @pytest.mark.parametrize(
     ("seen", "words"),
     [

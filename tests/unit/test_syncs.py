@@ -111,7 +111,7 @@ def test_the_request_by_hand_has_every_command_in_order() -> None:
         "git push origin sync/v1.2.1",
         "git checkout -b reland/v1.2.0 origin/develop",
         f"git revert --no-commit {PATCH}",
-        f"git checkout {BEFORE} -- shop/pay.py 'a b'",
+        f"git --literal-pathspecs checkout {BEFORE} -- shop/pay.py 'a b'",
         "git push origin reland/v1.2.0",
     ]
 

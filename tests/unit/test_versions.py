@@ -31,6 +31,23 @@ def test_the_next_patch_is_free_and_the_lowest_above(number: tuple[int, int, int
     assert between <= taken
 
 
+@pytest.mark.parametrize(
+    ("faulty", "taken", "patch"),
+    [
+        ("v1.2.0-rc.1", (), "v1.2.0-rc.2"),
+        ("v1.2.0-rc.1+build.7", ("v1.2.0-rc.2",), "v1.2.0-rc.3"),
+        ("v1.2.0-rc9", (), "v1.2.0-rc9.1"),
+        ("v1.2.0-beta", ("v1.2.0-beta.1",), "v1.2.0-beta.2"),
+    ],
+)
+def test_a_faulty_pre_release_is_answered_by_the_next_one(faulty: str, taken: tuple[str, ...], patch: str) -> None:
+    """Named v1.2.0, what has nothing of v1.2.0 in it would be installed as v1.2.0, and the name be gone for good."""
+    found = next_patch(parse_version(faulty), taken)
+
+    assert found.tag == patch
+    assert parse_version(faulty) < found < parse_version("v1.2.0")
+
+
 ODD = ("--force", "-x", "$(id)", "a;touch", "refs/heads/main", "HEAD", "1.2.0", "v1.2", "v01.2.0", "v1.2.0\n", "")
 
 
