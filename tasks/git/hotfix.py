@@ -10,9 +10,10 @@ from recovery.hotfixes import BranchState, HotfixBranch, HotfixPlan
 from recovery.proposals import FixProposal
 from recovery.reverts import Proof, Pushed, newest, occupied, shortened
 from recovery.versions import next_patch, parse_version
+from tasks.credentials import named
 from tasks.git.branches import entries, make, standing, state_of
 from tasks.git.copies import ephemeral
-from tasks.git.fates import MOST_BURNED, Lost, all_burned, is_burned, lost_by
+from tasks.git.fates import MOST_BURNED, Lost, all_burned, is_burned, lacks_workflows, lost_by, refusal
 from tasks.git.plumbing import Repository, failure
 from tasks.git.ranges import changed
 from tasks.git.reading import branch_of, commits_of, head_of, is_ancestor, mends_of, tags_of
@@ -176,11 +177,11 @@ def _push(bare: Repository, ref: str, made: str, there: str | None = None) -> Lo
         return None
     if is_burned(told, ref.removeprefix("refs/tags/")):
         return Lost.BURNED
+    if lacks_workflows(told):
+        raise refusal(bare, ref.removeprefix("refs/heads/"), status, told)
     lost = lost_by(told)
     if lost is Lost.PROTECTED:
-        raise Refused(
-            f"{bare.url} does not let us create {ref}: {told[-300:]}; check RIPCORD_GITHUB_TOKEN and the rules"
-        )
+        raise Refused(f"{bare.url} does not let us create {ref}: {told[-300:]}; check {named()} and the rules")
     if lost:
         return lost
     raise failure(bare.url, "push", status, told)
