@@ -25,7 +25,15 @@ class Settings(BaseSettings):
     alertmanager_url: str | None = Field(None, description="Alertmanager, only looked at by `ripcord check`.")
     github_api_url: str = Field("https://api.github.com", description="REST API of the Git host.")
     github_git_url: str = Field("https://github.com", description="Where repositories are fetched from and pushed to.")
-    github_token: SecretStr = Field(SecretStr(""), description="Fine-grained token or installation token.")
+    github_token: SecretStr = Field(SecretStr(""), description="Fine-grained token.")
+    github_token_block: str = Field("", description="Prefect Secret block that holds the token, instead of it.")
+    github_app: str = Field("", description="Id or client id of the GitHub App that speaks instead of a token.")
+    github_app_installation: int | None = Field(
+        None, description="Its installation; without it, the one that each repository belongs to."
+    )
+    github_app_key: SecretStr = Field(SecretStr(""), description="The App's private key, the PEM text itself.")
+    github_app_key_file: Path | None = Field(None, description="The file of that key, instead of its text.")
+    github_app_key_block: str = Field("", description="Prefect Secret block that holds that key, instead of both.")
     kubeconfig: Path | None = Field(None, description="Cluster access; without it the pod's own service account.")
     lock_url: SecretStr = Field(
         SecretStr(""), description="PostgreSQL whose advisory locks fence two runs of one incident."

@@ -4,6 +4,7 @@ from enum import Enum
 
 from recovery.errors import Refused
 from recovery.reverts import RevertPlan, in_the_way
+from tasks.credentials import named
 from tasks.git.opening import forget
 from tasks.git.plumbing import Repository, failure
 
@@ -74,6 +75,11 @@ def lost_by(told: str) -> Lost | None:
     return Lost.MOVED if any(sign in told for sign in _MOVED) else None
 
 
+def lacks_workflows(told: str) -> bool:
+    """Whether nothing that touches workflows is taken from us, on whatever branch: no other way leads around it."""
+    return any(sign in told for sign in _WORKFLOWS)
+
+
 def is_burned(told: str, tag: str) -> bool:
     """Whether the Git host will never create this tag, though there is none: an immutable release had its name.
 
@@ -87,7 +93,7 @@ def all_burned(url: str, burned: set[str]) -> Refused:
     names = sorted(burned)
     return Refused(
         f"{url} creates none of the tags {names[0]} to {names[-1]}: a rule restricts them, let the account of "
-        "RIPCORD_GITHUB_TOKEN bypass it"
+        f"{named()} bypass it"
     )
 
 
@@ -95,10 +101,10 @@ def refusal(bare: Repository, branch: str, status: int, told: str) -> Exception:
     """One of our errors for what the Git host said."""
     said = " ".join(told.split())[-300:]
     ways = {
-        _WORKFLOWS: "give RIPCORD_GITHUB_TOKEN the permission Workflows: write, the release touches .github/workflows",
+        _WORKFLOWS: f"give {named()} the permission Workflows: write, what we push touches .github/workflows",
         _SIGNATURE: "set RIPCORD_SIGNING_KEY and add its public half to the account of the token",
         _AMBIGUOUS: f"a branch or tag is named refs/heads/{branch} in full, which git cannot tell from it: delete that",
-        _DENIED: "check RIPCORD_GITHUB_TOKEN and its permissions, it needs Contents: write for this repository",
+        _DENIED: f"check {named()} and its permissions, it needs Contents: write for this repository",
         _OLD_SERVER: "the Git host cannot push branch and tag together, which a recovery needs",
     }
     for signs, way in ways.items():

@@ -8,11 +8,12 @@ from recovery.hotfixes import BranchState, HotfixBranch, HotfixPlan
 from recovery.proposals import FixProposal
 from recovery.reverts import Pushed, newest, occupied
 from recovery.versions import next_patch, parse_version
+from tasks.credentials import named
 from tasks.git.attributes import heeding
 from tasks.git.branches import make, standing, state_of
 from tasks.git.commits import commits_of
 from tasks.git.copies import ephemeral
-from tasks.git.fates import MOST_BURNED, Lost, all_burned, is_burned, lost_by
+from tasks.git.fates import MOST_BURNED, Lost, all_burned, is_burned, lacks_workflows, lost_by, refusal
 from tasks.git.plumbing import Repository, failure
 from tasks.git.reading import branch_of, head_of, is_ancestor, mends_of, tags_of
 from tasks.git.revert import tag_commit
@@ -130,11 +131,11 @@ def _push(bare: Repository, plan: HotfixPlan, ref: str, made: str, there: str | 
         return None
     if is_burned(told, ref.removeprefix("refs/tags/")):
         return Lost.BURNED
+    if lacks_workflows(told):
+        raise refusal(bare, ref.removeprefix("refs/heads/"), status, told)
     lost = lost_by(told)
     if lost is Lost.PROTECTED:
-        raise Refused(
-            f"{bare.url} does not let us create {ref}: {told[-300:]}; check RIPCORD_GITHUB_TOKEN and the rules"
-        )
+        raise Refused(f"{bare.url} does not let us create {ref}: {told[-300:]}; check {named()} and the rules")
     if lost:
         return lost
     raise failure(bare.url, "push", status, told)

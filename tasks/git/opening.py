@@ -1,12 +1,11 @@
 """An empty bare repository that knows what a remote lists, with our token and no configuration but ours."""
 
-import base64
 import math
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from enum import Enum
@@ -15,13 +14,16 @@ from pathlib import Path
 
 from prefect.runtime import flow_run
 
-from tasks.git.plumbing import Repository, failure, rows
-from tasks.settings import Settings, read_settings
+from tasks.git.logins import is_moved, keyring, login_to, moved_to
+from tasks.git.plumbing import CALL_SECONDS, Repository, failure, rows
+from tasks.settings import read_settings
 
-_seen: dict[tuple[str, str], tuple[float, dict[str, str], dict[str, str]]] = {}  # remote, run; when, what it listed
+# Remote, run; when, where that was, what it listed.
+_seen: dict[tuple[str, str], tuple[float, str, dict[str, str], dict[str, str]]] = {}
 MOMENT = 3.0  # seconds
 PREFIX = "ripcord-git-"
 LEFT_SECONDS = 24 * 3600  # after which no step of ours is still at work
+_LIST = ("ls-remote", "--heads", "--tags", "origin")
 _ASKPASS = """#!/bin/sh
 case "$1" in
   Username*) echo x-access-token ;;
@@ -42,6 +44,9 @@ _PUBLIC = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_ALLOW_PROTOCOL": "https:http:file",
     "GIT_NO_REPLACE_OBJECTS": "1",
+    # A transfer takes as long as it takes, but a host without any sign of life is given up.
+    "GIT_HTTP_LOW_SPEED_LIMIT": "1",
+    "GIT_HTTP_LOW_SPEED_TIME": str(round(CALL_SECONDS)),
     "LC_ALL": "C",
 }
 
@@ -59,26 +64,26 @@ class When(Enum):
 @contextmanager
 def opened(repository: str, when: When) -> Iterator[Repository]:
     """An empty bare repository that knows what the remote lists."""
-    settings = read_settings()
-    url = f"{settings.github_git_url.rstrip('/')}/{repository}.git"
+    url = f"{read_settings().github_git_url.rstrip('/')}/{repository}.git"
     _sweep()
     directory = Path(tempfile.mkdtemp(prefix=PREFIX))
+
+    def empty(there: str) -> Repository:
+        path = make_bare(Path(tempfile.mkdtemp(dir=directory)) / "bare", there)
+        login = login_to(there, repository)
+        return Repository(path, there, env, repository, login=login, fresh=when is When.FRESH)
+
     try:
         askpass = directory / "askpass"
         askpass.write_text(_ASKPASS)
         askpass.chmod(0o700)
-        env = _PUBLIC | {
-            "GIT_ASKPASS": str(askpass),
-            "RIPCORD_GIT_PASSWORD": settings.github_token.get_secret_value(),
-            "HOME": str(directory),
-            **_configuration(settings, url),
-        }
-        bare = Repository(make_bare(directory / "bare", url), url, env, repository, fresh=when is When.FRESH)
+        env = _PUBLIC | {"GIT_ASKPASS": str(askpass), "HOME": str(directory)} | keyring()
         run = flow_run.id  # None outside of runs, where a person may push something between two calls
-        at, listed, peeled = _seen.get((url, run or ""), (-math.inf, {}, {}))
+        at, there, listed, peeled = _seen.get((url, run or ""), (-math.inf, url, {}, {}))
+        bare = empty(there)
         if when is not When.A_MOMENT_AGO or run is None or time.monotonic() - at > MOMENT:
-            listed, peeled = _listed(bare)
-            _remember((url, run or ""), listed, peeled)
+            bare, listed, peeled = _looked(empty, url, repository)
+            _remember((url, run or ""), bare.url, listed, peeled)
         yield replace(bare, listed=listed, peeled=peeled)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -86,7 +91,7 @@ def opened(repository: str, when: When) -> Iterator[Repository]:
 
 def forget(url: str) -> None:
     """Believe no listing of a remote that was read before now: we are about to change it."""
-    for key in [each for each in list(_seen) if each[0] == url]:
+    for key in [each for each, (_, there, _, _) in list(_seen.items()) if there == url]:
         _seen.pop(key, None)
 
 
@@ -100,11 +105,11 @@ def _sweep() -> None:
                 shutil.rmtree(each)
 
 
-def _remember(key: tuple[str, str], listed: dict[str, str], peeled: dict[str, str]) -> None:
+def _remember(key: tuple[str, str], there: str, listed: dict[str, str], peeled: dict[str, str]) -> None:
     now = time.monotonic()
-    for old in [each for each, (at, _, _) in list(_seen.items()) if now - at > MOMENT]:
+    for old in [each for each, (at, *_) in list(_seen.items()) if now - at > MOMENT]:
         _seen.pop(old, None)
-    _seen[key] = (now, listed, peeled)
+    _seen[key] = (now, there, listed, peeled)
 
 
 def make_bare(path: Path, url: str) -> Path:
@@ -117,27 +122,17 @@ def make_bare(path: Path, url: str) -> Path:
     return path
 
 
-def _listed(bare: Repository) -> tuple[dict[str, str], dict[str, str]]:
-    status, out, err = bare.answer("ls-remote", "--heads", "--tags", "origin")
+def _looked(
+    empty: Callable[[str], Repository], url: str, repository: str
+) -> tuple[Repository, dict[str, str], dict[str, str]]:
+    """What the remote lists, and where: under its new address, if it was renamed."""
+    bare = empty(url)
+    status, out, err = bare.answer(*_LIST)
+    if status != 0 and is_moved(err):
+        bare = empty(moved_to(url, repository))
+        status, out, err = bare.answer(*_LIST)
     if status != 0:
         raise failure(bare.url, "fetch", status, err)
     pairs = [(name, each) for each, _, name in (line.partition("\t") for line in rows(out))]
     peeled = {name.removesuffix("^{}"): each for name, each in pairs if name.endswith("^{}")}
-    return {name: each for name, each in pairs if not name.endswith("^{}")}, peeled
-
-
-def _configuration(settings: Settings, url: str) -> dict[str, str]:
-    """All the configuration there is: no hooks, no helpers, and the key that signs, if there is one."""
-    pairs = {"core.hooksPath": os.devnull, "credential.helper": "", "core.quotePath": "true"}
-    pairs["maintenance.auto"] = "false"  # else every fetch starts two processes more, for a repository of seconds
-    pairs["pack.window"] = "0"  # else a push first fetches the files of before, only to send differences to them
-    token = settings.github_token.get_secret_value()
-    if token:  # sent at once: git itself first asks without, is declined, and starts two processes for name and token
-        basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
-        pairs[f"http.{url}.extraHeader"] = f"Authorization: Basic {basic}"
-    if settings.signing_key:
-        pairs |= {"user.signingKey": settings.signing_key, "gpg.format": settings.signing_format}
-    made = {"GIT_CONFIG_COUNT": str(len(pairs))}
-    for number, (key, value) in enumerate(pairs.items()):
-        made |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return made
+    return bare, {name: each for name, each in pairs if not name.endswith("^{}")}, peeled

@@ -3,7 +3,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,8 +11,14 @@ from git import Git
 from git.exc import GitCommandError
 
 from recovery.errors import Refused, Unavailable
+from tasks.credentials import declined, named, way_to_another
+from tasks.settings import read_settings
 
 CALL_SECONDS = 120.0  # of one call of git: a repository that makes it spin must not keep a recovery
+TRANSFER_SECONDS = (
+    3600.0  # of one that fetches or pushes: the first one of a large repository begins anew when it is cut
+)
+_TRANSFERS = ("fetch", "push")
 THERE = "refs/there"  # where the remote's refs are kept: the ephemeral repository has none of its own
 _OBJECT = re.compile(r"[0-9a-f]{40}(\^|$)")
 _RANGE = re.compile(r"[0-9a-f]{40}\.\.[0-9a-f]{40}")
@@ -24,8 +30,11 @@ _OF_REFS = "for-each-ref"  # the same where the same refs are there, too
 _PARSED = ("rev-parse", "--verify", "--end-of-options")
 MOST_KNOWN = 500
 _known: dict[tuple[object, ...], tuple[int, str, str]] = {}  # what copies of before said, by the remote and the command
-# "403" alone would also be found in a port or a repository's name.
-_REFUSALS = ("Authentication failed", "could not read Username", "error: 403", "Repository not found", "not found")
+# A name that is not resolved may be "not found", too; "403" alone would also be found in a port or a repository's name.
+_UNRESOLVED = re.compile(r"[Cc]ould ?n[o']t resolve|[Nn]ame or service not known|[Nn]ame resolution")
+_UNKNOWN = re.compile(r"Authentication failed|could not read (Username|Password)|error: 401\b")
+_REFUSED = re.compile(r"error: 403\b|Repository not found|repository '[^']*' not found")
+_UNSIGNED = re.compile(r"failed to sign|unable to sign|Couldn't load public key|No private key found|[Nn]o secret key")
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,7 @@ class Repository:
     fresh: bool = False  # believes nothing that was read before
     since: str = ""  # the commit without whose history this copy is; empty: nothing was left out
     refs: str = ""  # which refs were put into it, and their objects, as a digest
+    login: Callable[[], dict[str, str]] = dict  # what else git is told each time, with the token of that moment
     work_tree: Path | None = None  # what git takes for it: merges follow the .gitattributes that lie there
     _answered: dict[_Asked, tuple[int, str, str]] = field(default_factory=dict)
 
@@ -75,7 +85,14 @@ class Repository:
         return (self.url, self.since, self.refs if asked[0][0] == _OF_REFS else "", *asked)
 
     def _run(self, arguments: Sequence[str], env: dict[str, str] | None, given: str) -> tuple[int, str, str]:
-        ours = self.env | ({"GIT_WORK_TREE": str(self.work_tree)} if self.work_tree else {}) | (env or {})
+        login = self.login()
+        status, out, err = self._execute(arguments, login | (env or {}), given)
+        if status != 0 and _UNKNOWN.search(err) and declined(self.name, login.get("RIPCORD_GIT_PASSWORD", "")):
+            return self._execute(arguments, self.login() | (env or {}), given)  # nothing was done without being let in
+        return status, out, err
+
+    def _execute(self, arguments: Sequence[str], env: dict[str, str], given: str) -> tuple[int, str, str]:
+        ours = self.env | ({"GIT_WORK_TREE": str(self.work_tree)} if self.work_tree else {}) | env
         # What we set ourselves wins over the shell's anyway; unset is only the rest of it.
         inherited = [f"--unset={name}" for name in os.environ if name.startswith("GIT_") and name not in ours]
         command = ["git", f"--git-dir={self.path}", *arguments]
@@ -89,7 +106,7 @@ class Repository:
                     istream=stdin.fileno(),
                     with_extended_output=True,
                     with_exceptions=False,
-                    kill_after_timeout=CALL_SECONDS,
+                    kill_after_timeout=TRANSFER_SECONDS if {*arguments} & {*_TRANSFERS} else CALL_SECONDS,
                     env=ours,
                 )
         except GitCommandError as error:
@@ -150,8 +167,20 @@ def rows(printed: str) -> list[str]:
 
 
 def failure(url: str, verb: str, status: int, err: str) -> Refused | Unavailable:
-    """What git's messages mean: a right or a thing that is missing is Refused, all else Unavailable."""
+    """What git's messages mean: a right, a key or a thing that is missing is Refused, all else Unavailable."""
     said = " ".join(err.split())[-400:] or f"exit status {status}"
-    if any(sign in err for sign in _REFUSALS):
-        return Refused(f"{url} does not let us {verb}: {said}; check RIPCORD_GITHUB_TOKEN and its permissions")
+    if _UNSIGNED.search(err):
+        return unsigned(url, said)
+    if _UNRESOLVED.search(err):
+        return Unavailable(f"git {verb} on {url} failed: {said}")
+    if _UNKNOWN.search(err):
+        return Refused(f"{url} does not let us {verb}, it does not know the token: {said}; {way_to_another()}")
+    if _REFUSED.search(err):
+        return Refused(f"{url} does not let us {verb}: {said}; check {named()} and its permissions")
     return Unavailable(f"git {verb} on {url} failed: {said}")
+
+
+def unsigned(url: str, said: str) -> Refused:
+    """The sentence for a key that does not sign: trying again would not help."""
+    where = "GNUPGHOME" if read_settings().signing_format == "openpgp" else "whether it can be read here"
+    return Refused(f"nothing can be signed for {url}: {said}; check RIPCORD_SIGNING_KEY and {where}")

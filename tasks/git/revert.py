@@ -10,8 +10,11 @@ from gitdb import IStream, LooseObjectDB
 
 from recovery.errors import Refused, Unavailable
 from recovery.reverts import RevertPlan
-from tasks.git.plumbing import Repository, rows
+from tasks.git.plumbing import Repository, failure, rows, unsigned
+from tasks.git.reading import contents_of
 from tasks.settings import read_settings
+
+_SIGNED = b"\n-----BEGIN "
 
 
 class Conflict(Exception):
@@ -113,8 +116,16 @@ def tag_commit(bare: Repository, tag: str, commit: str, message: str, date: date
     with tempfile.NamedTemporaryFile("w", dir=bare.path, suffix=".message", errors="backslashreplace") as file:
         file.write(message + "\n")
         file.flush()
-        bare.git("tag", "--annotate", *key, "--force", "-F", file.name, tag, commit, env=identity(date))
-    return (bare.path / "refs" / "tags" / tag).read_text().strip()
+        status, _, err = bare.answer(
+            "tag", "--annotate", *key, "--force", "-F", file.name, tag, commit, env=identity(date)
+        )
+    if status != 0:
+        raise failure(bare.url, "tag", status, err)
+    made = (bare.path / "refs" / "tags" / tag).read_text().strip()
+    # With an ssh key that does not sign, git 2.39 makes a tag without a signature, and its exit status is 0.
+    if read_settings().signing_key and not any(_SIGNED in each for each in contents_of(bare, (made,))):
+        raise unsigned(bare.url, " ".join(err.split())[-400:])
+    return made
 
 
 def bare_commit(bare: Repository, tree: str, *parents: str) -> str:

@@ -10,10 +10,11 @@ from recovery.hotfixes import HotfixPlan
 from recovery.reverts import Pushed, RevertPlan
 from recovery.sync_wording import propose_by_hand, propose_merged, propose_reland
 from recovery.syncs import Objection, Reland, Synced, SyncPlan, objection_to, plan_sync, said_of_push
+from tasks.credentials import named
 from tasks.git.attributes import heeding
 from tasks.git.commits import answers_to
 from tasks.git.copies import ephemeral
-from tasks.git.fates import Lost, lost_by, need_room, refusal
+from tasks.git.fates import Lost, lacks_workflows, lost_by, need_room, refusal
 from tasks.git.plumbing import Repository
 from tasks.git.reading import branch_of, head_of, is_ancestor
 from tasks.git.rehearsal import Made, rehearse, reland_on
@@ -152,8 +153,8 @@ def _ask(
     lost, _ = _offer(bare, {**_waiting(bare, sync, made.develop), **fresh})
     if lost is Lost.PROTECTED:
         raise Refused(
-            f"{bare.url} lets us push neither {sync.develop} nor {sync.waits_on}: {told}; check RIPCORD_GITHUB_TOKEN "
-            "and its permissions"
+            f"{bare.url} lets us push neither {sync.develop} nor {sync.waits_on}: {told}; check {named()} and its "
+            "permissions"
         )
     said = f"{sync.develop} is protected: {sync.waits_on} waits to be merged, with a merge commit"
     relands = (propose_reland(sync, reland),) if reland else ()
@@ -185,7 +186,7 @@ def _offer(bare: Repository, branches: Mapping[str, tuple[str, str]]) -> tuple[L
     told = f"{out}\n{err}"  # --porcelain tells each ref's fate on standard output
     if status == 0:
         return None, ""
-    lost = lost_by(told)
+    lost = None if lacks_workflows(told) else lost_by(told)
     if lost is None:
         raise refusal(bare, next(iter(branches)), status, told)
     return lost, " ".join(told.split())[-300:]

@@ -5,6 +5,7 @@ from github.Repository import Repository
 
 from recovery.catalog import Service
 from recovery.errors import Refused
+from tasks.credentials import holder, permissions_for
 from tasks.github.client import open_repository, readable
 from tasks.github.permissions import permission
 from tasks.github.protections import protection_of
@@ -29,8 +30,11 @@ def check_github(service: Service) -> str:
         scopes = repository.requester.oauth_scopes
         if scopes is not None and "repo" in scopes and "workflow" not in scopes:
             missing.append("scope 'workflow', for releases that touch .github/workflows")
+        granted = permissions_for(service.repository)
+        if granted is not None and granted.get("workflows") != "write":
+            missing.append("Workflows: write, for releases that touch .github/workflows")
         if missing:
-            raise Refused(f"the token may not do all on {service.repository}: give it {', '.join(missing)}")
+            raise Refused(f"{holder()} may not do all on {service.repository}: give it {', '.join(missing)}")
         written = "Releases, statuses, pull requests" if by_request else "Releases and statuses"
         return f"{service.repository} has {count} releases; {written} may be written; {service.main} {protection}"
 

@@ -10,6 +10,7 @@ from github import GithubException
 from github.Repository import Repository
 
 from recovery.errors import Refused, Unavailable
+from tasks.credentials import holder, way_to_another
 from tasks.github.connection import POLL_SECONDS, Connection
 from tasks.github.permissions import permission
 from tasks.settings import read_settings
@@ -22,7 +23,7 @@ _PASSING = (408, 409, 425, 429)  # that may be otherwise in a moment
 def open_repository(name: str) -> Iterator[Repository]:
     """A repository, by its present name; what the vendor's client raises inside the block becomes one of ours."""
     settings = read_settings()
-    connection = Connection(settings)
+    connection = Connection(settings, name)
     try:
         yield Repository(connection, url=f"/repos/{name}")
     except GithubException as error:
@@ -86,10 +87,10 @@ def failure(name: str, connection: Connection, error: GithubException) -> Refuse
     """One of our errors for one of GitHub's."""
     said = words(error)
     if error.status == 401:
-        return Refused(f"GitHub does not know the token ({said}): set RIPCORD_GITHUB_TOKEN")
+        return Refused(f"GitHub does not know the token ({said}), or no longer: {way_to_another()}")
     if error.status == 403 or "Resource not accessible" in said:  # GraphQL says it with another status
         needed = permission(*connection.asked, (error.headers or {}).get("x-accepted-github-permissions", ""))
-        return Refused(f"GitHub does not allow this on {name} ({said}): the token needs {needed}")
+        return Refused(f"GitHub does not allow this on {name} ({said}): {holder()} needs {needed}")
     if error.status == 404:
         return Refused(f"GitHub has no {name}, or the token does not see it ({said}): {connection.asked[1]}")
     if 400 <= error.status < 500 and error.status not in _PASSING:

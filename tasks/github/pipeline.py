@@ -9,6 +9,7 @@ from prefect import get_run_logger, task
 from recovery.catalog import Service
 from recovery.errors import Incomplete, Refused
 from recovery.pipelines import Deployment, Progress, Stage, WorkflowRun, deployed_commit, judge_pipeline
+from tasks.credentials import is_app, token_for
 from tasks.github.client import open_repository, read, readable, wait_a_little
 from tasks.retry import LOOKING_PATIENTLY, PATIENTLY, spoken
 from tasks.settings import read_settings
@@ -37,10 +38,14 @@ def watch_pipeline(service: Service, tag: str) -> str:
                     f"the pipeline could not deploy {tag} ({seen.said}): {url}; mend it and deploy it again"
                 )
             if waited > service.settle.total_seconds():
-                hint = f": {_hint(tag)}" if seen.stage is Stage.NOT_STARTED else f", look at {url}"
+                hint = f": {_hint(service.repository, tag)}" if seen.stage is Stage.NOT_STARTED else f", look at {url}"
                 raise Incomplete(f"the pipeline did not deploy {tag} within {service.settle} (last: {seen.said}){hint}")
             late = seen.stage is Stage.NOT_STARTED and waited > START_SECONDS * read_settings().patience
-            news = f"no pipeline has begun with {tag}: {_hint(tag)}" if late else f"deployment of {tag}: {seen.said}"
+            news = (
+                f"no pipeline has begun with {tag}: {_hint(service.repository, tag)}"
+                if late
+                else f"deployment of {tag}: {seen.said}"
+            )
             if news != said:
                 said = news
                 get_run_logger().log(30 if late else 20, news)
@@ -54,8 +59,8 @@ def read_deployed(service: Service, tag: str) -> str | None:
         return deployed_commit(_deployments(repository, tag) or ())
 
 
-def _hint(tag: str) -> str:
-    ours = read_settings().github_token.get_secret_value().startswith("ghs_")
+def _hint(repository: str, tag: str) -> str:
+    ours = not is_app() and token_for(repository).startswith("ghs_")
     aside = " (ripcord's own begins with ghs_ and may be one)" if ours else ""
     return (
         f"a tag pushed with the token of GitHub Actions, ghs_ of github-actions[bot]{aside}, starts no workflow: "

@@ -20,22 +20,22 @@ def _story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Story:
     return Story(Remote(tmp_path, "acme/shop").make(), tmp_path / "desk").begin()
 
 
-@pytest.mark.parametrize("kind", ["ssh", "openpgp"])
+@pytest.mark.parametrize("kind", ["ssh", "openpgp", "openpgp at home"])
 def test_22_signatures(story: Story, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commit and tag carry a signature that plain git accepts."""
-    program = {"ssh": "ssh-keygen", "openpgp": "gpg"}[kind]
+    program = "ssh-keygen" if kind == "ssh" else "gpg"
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
     key, config = SIGNERS[kind](tmp_path, monkeypatch)
     monkeypatch.setenv("RIPCORD_SIGNING_KEY", key)
-    monkeypatch.setenv("RIPCORD_SIGNING_FORMAT", kind)
+    monkeypatch.setenv("RIPCORD_SIGNING_FORMAT", kind.split()[0])
     story.faulty()
     story.publish()
     end = story.take_out()
 
     assert end.pushed, end
     seen = story.remote.clone(tmp_path / "seen")
-    env = {"GNUPGHOME": os.environ.get("GNUPGHOME", "")}
+    env = {"GNUPGHOME": os.environ.get("GNUPGHOME", str(Path.home() / ".gnupg"))}
     for command in ("verify-commit", "verify-tag"):
         git(seen, *config, command, "v1.2.1" if command == "verify-tag" else end.pushed.commit, env=env)
     done = attempt(seen, *config, "verify-commit", "v1.2.0^{commit}", env=env)
@@ -59,6 +59,15 @@ def gpg_signer(directory: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, l
     return "ripcord@acme.example", []
 
 
+def gpg_signer_at_home(directory: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, list[str]]:
+    """A key where gpg looks by itself."""
+    monkeypatch.delenv("GNUPGHOME", raising=False)
+    monkeypatch.setenv("HOME", tempfile.mkdtemp(prefix="gpg"))
+    (Path.home() / ".gnupg").mkdir(mode=0o700)
+    run(directory, "gpg", "--batch", "--quiet", "--passphrase", "", "--quick-gen-key", "ripcord@acme.example")
+    return "ripcord@acme.example", []
+
+
 def run(directory: Path, *command: str) -> None:
     """Run a program, which must succeed."""
     subprocess.run(command, cwd=directory, check=True, capture_output=True, timeout=60)
@@ -67,4 +76,5 @@ def run(directory: Path, *command: str) -> None:
 SIGNERS: dict[str, Callable[[Path, pytest.MonkeyPatch], tuple[str, list[str]]]] = {
     "ssh": ssh_signer,
     "openpgp": gpg_signer,
+    "openpgp at home": gpg_signer_at_home,
 }

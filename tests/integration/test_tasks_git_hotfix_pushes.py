@@ -188,3 +188,17 @@ def test_a_host_that_declines_the_branch_is_refused(work: Work) -> None:
 
     with pytest.raises(Refused, match=r"does not let us create refs/heads/hotfix/v1\.2\.1"):
         push_hotfix.fn(plan, plan.proposals[0])
+
+
+def test_a_token_that_may_push_no_workflows_is_refused(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fix takes a workflow back: the sentence names the one permission that is missing, and every ref stays."""
+    work.write("Ship coupons", {".github/workflows/ship.yml": "on: push\n"})
+    work.coupons()
+    plan = planned(work)
+    whole = next(each for each in plan.proposals if ".github/workflows/ship.yml" in each.paths)
+    before = work.refs()
+    monkeypatch.setenv("RIPCORD_GITHUB_TOKEN", work.host.token("mere", workflows=False))
+
+    with pytest.raises(Refused, match=r"give RIPCORD_GITHUB_TOKEN the permission Workflows: write"):
+        push_hotfix.fn(plan, whole)
+    assert work.refs() == before

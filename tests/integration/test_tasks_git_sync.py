@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from infra.lab.githost import GitHost
+from recovery.catalog import Service
+from recovery.errors import Refused
 from recovery.reverts import Pushed
 from recovery.syncs import Synced
 from tasks.git import sync as syncing
@@ -299,15 +301,38 @@ def test_it_works_over_http_too(shop: Repository, host: GitHost, name: str, monk
     shop.write("develop", {"wishes": text(most="5")})
     pushed = shop.revert()
     assert pushed is not None
-    host.create_repository(name)
-    refs = ("refs/heads/*:refs/heads/*", "refs/tags/*:refs/tags/*")
-    git("push", "--quiet", host.clone_url(name), *refs, at=shop.clone, token=host.token("team"))
-    monkeypatch.setenv("RIPCORD_GITHUB_GIT_URL", host.url)
-    monkeypatch.setenv("RIPCORD_GITHUB_TOKEN", host.token("ripcord"))
-    there = service().model_copy(update={"repository": name})
+    there = hosted(shop, host, name, monkeypatch)
 
     done = sync_develop.fn(there, shop.plan(), pushed)
 
     seen = try_git("rev-parse", "develop", "reland/v1.2.0", at=host.bare(name)).stdout.split()
     assert seen == [done.develop, done.reland]
     assert done.proposals[0].repository == shop.plan().repository
+
+
+def test_a_token_that_may_push_no_workflows_is_refused(
+    shop: Repository, host: GitHost, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is brought back has a workflow: the one permission that is missing is named, and every ref stays."""
+    shop.write("develop", {".github/workflows/ship.yml": "on: push\n"})
+    shop.release("v1.2.0")
+    shop.write("develop", {"wishes": text(most="5")})
+    pushed = shop.revert()
+    assert pushed is not None
+    there = hosted(shop, host, name, monkeypatch)
+    monkeypatch.setenv("RIPCORD_GITHUB_TOKEN", host.token("mere", workflows=False))
+    before = git("for-each-ref", at=host.bare(name))
+
+    with pytest.raises(Refused, match=r"give RIPCORD_GITHUB_TOKEN the permission Workflows: write"):
+        sync_develop.fn(there, shop.plan(), pushed)
+    assert git("for-each-ref", at=host.bare(name)) == before
+
+
+def hosted(shop: Repository, host: GitHost, name: str, monkeypatch: pytest.MonkeyPatch) -> Service:
+    """The service with all its refs on the lab's Git host, which ripcord is set to."""
+    host.create_repository(name)
+    refs = ("refs/heads/*:refs/heads/*", "refs/tags/*:refs/tags/*")
+    git("push", "--quiet", host.clone_url(name), *refs, at=shop.clone, token=host.token("team"))
+    monkeypatch.setenv("RIPCORD_GITHUB_GIT_URL", host.url)
+    monkeypatch.setenv("RIPCORD_GITHUB_TOKEN", host.token("ripcord"))
+    return service().model_copy(update={"repository": name})

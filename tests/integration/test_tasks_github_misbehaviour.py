@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from time import monotonic
 
@@ -27,6 +26,7 @@ from tasks.github import (
     write_status,
 )
 from tests.integration.github_shop import Shop, new_shop
+from tests.integration.redirecting import sending
 
 BRANCH = "revert/v1.2.0"
 
@@ -145,29 +145,27 @@ def test_every_hand_names_the_permission_that_it_lacks(shop: Shop, monkeypatch: 
 
 
 def test_a_github_that_sends_to_another_host_is_refused(monkeypatch: pytest.MonkeyPatch, shop: Shop) -> None:
-    """The token goes to no host that nobody named."""
-    with HTTPServer(("127.0.0.1", 0), _Elsewhere) as server, ThreadPoolExecutor(1) as pool:
-        pool.submit(server.serve_forever, 0.05)
-        monkeypatch.setenv("RIPCORD_GITHUB_API_URL", f"http://127.0.0.1:{server.server_port}/api/v3")
-        try:
+    """The token goes to no host that nobody named, also where another port of this machine is one."""
+    with sending(lambda path: None) as other, sending(lambda path: f"{other.url}{path}") as host:
+        for status in (301, 307):
+            host.status = status
+            monkeypatch.setenv("RIPCORD_GITHUB_API_URL", f"{host.url}/api/v3")
             with pytest.raises(Refused, match=r"is not where this GitHub is .*: set RIPCORD_GITHUB_API_URL"):
                 read_releases.fn(shop.service)
-        finally:
-            server.shutdown()
+
+        assert other.asked == []
 
 
-class _Elsewhere(BaseHTTPRequestHandler):
-    """Sends all that comes to another host."""
+@pytest.mark.parametrize("status", [301, 307])
+def test_a_circle_of_addresses_has_an_end(monkeypatch: pytest.MonkeyPatch, shop: Shop, status: int) -> None:
+    """After five moves it is said, whether it leads to itself or to and fro."""
+    for to in (lambda path: path, lambda path: "/api/v3/a" if path.endswith("b") else "/api/v3/b"):
+        with sending(to, status) as host:
+            monkeypatch.setenv("RIPCORD_GITHUB_API_URL", f"{host.url}/api/v3")
+            with pytest.raises(Refused, match=r"sends us in a circle, at last to .*: set RIPCORD_GITHUB_API_URL"):
+                read_releases.fn(shop.service)
 
-    def do_GET(self) -> None:
-        """As a proxy that was set up wrongly."""
-        self.send_response(301)
-        self.send_header("Location", f"http://localhost:1{self.path}")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+            assert len(host.asked) < 10
 
 
 def test_checks_that_the_token_may_not_read_are_left_to_github(shop: Shop) -> None:

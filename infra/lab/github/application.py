@@ -11,6 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from infra.lab.github import (
+    apps,
     assets,
     branches,
     checks,
@@ -52,7 +53,7 @@ def application(directory: Path, url: str) -> ASGIApp:
     platform = Platform(store, repositories(directory), url, Courier(store))
     named = [route for part in _RESOURCES for route in part.ROUTES]
     numbered = [by_number(route) for route in named]
-    others = [Route("/api/v3/user", _user), *assets.UPLOADS, *graphql.ROUTES, *git_http.ROUTES]
+    others = [Route("/api/v3/user", _user), *apps.ROUTES, *assets.UPLOADS, *graphql.ROUTES, *git_http.ROUTES]
     inner = Starlette(
         routes=[*named, *numbered, *others],
         lifespan=_lifespan,

@@ -29,6 +29,36 @@ class Desk:
         """The token that a workflow gets: what it does starts no workflow, and it may push no workflow file."""
         return self._new_user(ACTIONS, "ghs", write=True, workflows=False, account="Bot")
 
+    def register_app(self, slug: str, public_key: str) -> int:
+        """Register a GitHub App with the public half (PEM) of the key that it signs with; returns its id."""
+        return int(self._store.add("app", slug=slug, public_key=public_key, client_id=f"Iv23li{slug}")["id"])
+
+    def install_app(
+        self, app: int, owner: str, *, write: bool = True, workflows: bool = True, seconds: float = 3600
+    ) -> int:
+        """Install an App on all repositories of an owner, with tokens that live so long; returns the installation."""
+        slug = next(each["slug"] for each in self._store.all("app") if each["id"] == app)
+        self._new_user(f"{slug}[bot]", "ghs", write=write, workflows=workflows, account="Bot")
+        made = self._store.add(
+            "installation", app=app, owner=owner, write=write, workflows=workflows, seconds=seconds, suspended=False
+        )
+        return int(made["id"])
+
+    def suspend_app(self, installation: int) -> None:
+        """Let an installation have no token from now on; those that it has are good no more."""
+        found = next(each for each in self._store.all("installation") if each["id"] == installation)
+        self._store.change(found, suspended=True)
+        self.revoke_app_tokens()
+
+    def revoke_app_tokens(self) -> None:
+        """End every token of every installation at once."""
+        for token in self._store.all("app_token"):
+            self._store.change(token, until=0)
+
+    def revoke_token(self, user: str) -> None:
+        """Take a user's token away."""
+        self._store.change(self._store.all("user", login=user)[0], token="")
+
     def protect(
         self, full_name: str, branch: str, required_checks: Sequence[str] = (), *, signatures: bool = False,
         strict: bool = False, pull_request: bool = True, merge_queue: bool = False, reviews: int = 0,

@@ -123,11 +123,11 @@ def _answer(handler: Handler, request: Request, body: bytes) -> Answer:
     except ApiError as error:
         return error.answer
     except Renamed as renamed:
-        return _moved(request, renamed)
+        return moved(request, renamed)
     return answer if isinstance(answer, Answer) else Answer(answer)
 
 
-def _moved(request: Request, renamed: Renamed) -> Answer:
+def moved(request: Request, renamed: Renamed) -> Answer:
     """GitHub sends a reader on for good (301), and a writer only this time, with what it wrote (307)."""
     platform: Platform = request.app.state.platform
     old = "/".join(["/api/v3/repos", request.path_params["owner"], request.path_params["repo"]])

@@ -4,6 +4,7 @@ import base64
 import binascii
 
 from infra.lab.github.answers import ApiError
+from infra.lab.github.installations import bearer
 from infra.lab.github.platform import Platform
 from infra.lab.github.store import Document
 
@@ -20,7 +21,7 @@ def authenticate(platform: Platform, header: str | None) -> Document:
     token = _password(rest) if scheme.lower() == "basic" else rest.strip()
     if not header:
         raise ApiError(401, "Requires authentication")
-    user = platform.store.first("user", token=token)
+    user = platform.store.first("user", token=token) or bearer(platform.store, token)
     if user is None:
         raise ApiError(401, "Bad credentials")
     return user
