@@ -96,11 +96,17 @@ class Case:
         answer = httpx.request(method, url, json=body, headers=headers, timeout=30, trust_env=False)
         return answer.raise_for_status().json() if answer.content else None
 
+    def clone(self, name: str) -> Path:
+        """A fresh clone, as anybody makes it."""
+        url, token = self.host.clone_url(self.repository), self.host.token("team")
+        git("clone", "--quiet", url, name, at=self.directory, token=token)
+        return self.directory / name
+
     def write(self, branch: str, name: str, content: str) -> None:
         """A commit of the team's on a branch."""
         clone, token = self.directory / "team", self.host.token("team")
         if not clone.exists():
-            git("clone", "--quiet", self.host.clone_url(self.repository), str(clone), at=self.directory, token=token)
+            self.clone("team")
         git("checkout", "--quiet", branch, at=clone)
         (clone / name).write_text(content)
         git("add", name, at=clone)

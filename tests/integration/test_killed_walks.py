@@ -4,6 +4,8 @@ What goes on is once the same run, with the results of the steps that had ended,
 """
 
 import random
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +75,18 @@ def assert_shipped(case: Case, patch: str) -> None:
         assert git("diff", "v1.2.0", "reland/v1.2.0", at=case.bare) == ""
 
 
+def assert_proved(case: Case, patch: str) -> None:
+    """The proof on the Release holds in a fresh clone; a revert's is the artifact that people are shown, too."""
+    (proof,) = re.findall(r"```\n(.*?)\n```", case.api("GET", f"releases/tags/{patch}")["body"], re.DOTALL)
+    clone = case.clone("proof")
+    lines = [part.partition("\n") for part in proof.removeprefix("$ ").split("\n$ ")]
+    assert len(lines) >= 3
+    for command, _, printed in lines:
+        assert git(*shlex.split(command)[1:], at=clone) == printed, command
+    if case.variation.out is None:
+        assert proof in (case.directory / "shown" / "proof-shop-v1.2.0.md").read_text()
+
+
 def survive(place: Stage, name: str, effect: int, directory: Path, *, revived: bool) -> None:
     """Die and go on."""
     case = Case(place, VARIATIONS[name], directory / "case")
@@ -85,13 +99,15 @@ def survive(place: Stage, name: str, effect: int, directory: Path, *, revived: b
 
 @pytest.mark.parametrize("name", VARIATIONS)
 def test_no_effect_is_left_out(place: Stage, name: str, tmp_path: Path) -> None:
-    """A walk to the end has as many effects as are killed before and after; once more, and nothing is changed."""
+    """A walk to the end has as many effects as are killed at, and its proof holds; again, and nothing changes."""
     case = Case(place, VARIATIONS[name], tmp_path / "case")
 
     ended, seen = case.run(0)
 
     assert (ended, len(seen)) == (0, VARIATIONS[name].effects), seen
     assert_one_of_each(case)
+    if case.variation.patch:
+        assert_proved(case, case.variation.patch)
     everything = case.everything()
     assert case.run(0, revived=not case.variation.patch)[0] == 0
     assert case.everything() == everything
