@@ -34,6 +34,8 @@ class Variation:
     walk: str = "respond"
     history: str = "plain"
     prepare: Callable[["Case"], None] = lambda case: None
+    goes_on: bool = False
+    """It is the run that `prepare` has begun."""
     catalogue: Mapping[str, Any] = field(default_factory=dict)
     answers: Sequence[Answer] = ()
     pulls: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -122,6 +124,11 @@ class Case:
             if not each["head"]["ref"].startswith("feature/"):
                 found.setdefault(each["head"]["ref"], []).append(fate)
         return found
+
+    def comments(self) -> list[tuple[int, str]]:
+        """What is said on pull requests, each with the request's number."""
+        numbers = [each["number"] for each in self.api("GET", "pulls?state=all&per_page=100")]
+        return [(number, each["body"]) for number in numbers for each in self.api("GET", f"issues/{number}/comments")]
 
     def archived(self, folder: str) -> list[Path]:
         """The files of the archive."""

@@ -44,6 +44,8 @@ def assert_one_of_each(case: Case) -> None:
     assert git("rev-parse", "v1.2.0", at=case.bare) == case.faulty
     assert git("tag", "--list", "v1.2.*", at=case.bare).split() == tags
     assert case.pulls() == expected.pulls
+    said = case.comments()
+    assert len(said) == len(set(said))
     branches = git("for-each-ref", "--format=%(refname:short)", "refs/heads", at=case.bare).split()
     assert sorted(branches) == sorted({"main", "develop", *expected.pulls})
     assert sorted(each["tag_name"] for each in case.api("GET", "releases")) == ["v1.0.0", "v1.1.0", *tags]
@@ -91,7 +93,7 @@ def survive(place: Stage, name: str, effect: int, directory: Path, *, revived: b
     """Die and go on."""
     case = Case(place, VARIATIONS[name], directory / "case")
 
-    died, seen = case.run(effect)
+    died, seen = case.run(effect, revived=case.variation.goes_on)
     assert (died, len(seen)) == (-9, effect if effect > 0 else -effect - 1)
     assert case.run(0, revived=revived)[0] == 0
     assert_one_of_each(case)
@@ -102,7 +104,7 @@ def test_no_effect_is_left_out(place: Stage, name: str, tmp_path: Path) -> None:
     """A walk to the end has as many effects as are killed at, and its proof holds; again, and nothing changes."""
     case = Case(place, VARIATIONS[name], tmp_path / "case")
 
-    ended, seen = case.run(0)
+    ended, seen = case.run(0, revived=case.variation.goes_on)
 
     assert (ended, len(seen)) == (0, VARIATIONS[name].effects), seen
     assert_one_of_each(case)

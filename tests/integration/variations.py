@@ -39,6 +39,12 @@ def left_behind(case: Case) -> None:
     case.write("main", "later.py", "later = True\n")
 
 
+def out_of_date(case: Case) -> None:
+    """The same, and main takes what is up to date alone: the branch is made anew while its request is open."""
+    left_behind(case)
+    case.host.protect(case.repository, "main", ruleset=True, strict=True)
+
+
 def protected_develop(case: Case) -> None:
     """Develop takes what somebody has approved of: else the commit of an open pull request could be pushed, too."""
     case.host.protect(case.repository, "develop", ruleset=True, reviews=1)
@@ -94,6 +100,10 @@ VARIATIONS = {
     "main moved on": Variation(
         effects=5, walk="revert", catalogue={"via": "pull-request"}, prepare=left_behind, pulls=BY_REQUEST,
         left={"later.py"},
+    ),
+    "made anew": Variation(
+        effects=6, walk="revert", catalogue={"via": "pull-request"}, prepare=out_of_date, goes_on=True,
+        pulls=BY_REQUEST, left={"later.py"},
     ),
     "burned number by pull request": Variation(
         effects=7, walk="revert", catalogue={"via": "pull-request"}, prepare=burned, patch="v1.2.2", pulls=BY_REQUEST,

@@ -16,6 +16,7 @@ from typing import Any
 from prefect import Flow, Task
 from prefect.logging import disable_run_logger
 
+import tasks.archive
 import tasks.artifacts
 import tasks.documents
 import tasks.fence
@@ -39,7 +40,7 @@ def stand_in() -> None:
         return standins.remembered(self, *arguments, **named)
 
     Task.__call__ = call  # type: ignore[method-assign]
-    Flow.__call__ = standins.run  # type: ignore[method-assign]
+    Flow.__call__ = standins.run  # type: ignore[method-assign, assignment]
     vars(tasks.artifacts).update(show=standins.show)
     vars(tasks.fence).update(one_at_a_time=lambda service: nullcontext())
 
@@ -68,7 +69,7 @@ def walks() -> dict[str, Callable[[], object]]:
 def watch_effects(last: int) -> None:
     """Count the effects where they are about to leave us, and where they were answered."""
     answer, remember = Repository.answer, standins.Variable.set
-    keep, launch = tasks.documents.keep, standins.STANDINS["launch hotfix"]
+    keep, launch = tasks.archive.keep, standins.STANDINS["launch hotfix"]
 
     def pushing(self: Repository, *arguments: str, **options: Any) -> tuple[int, str, str]:
         if arguments[0] != "push":
