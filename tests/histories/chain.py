@@ -115,6 +115,6 @@ def literal(remote: Remote, plan: RevertPlan, pushed: Pushed, directory: Path) -
     if done.returncode != 0 and git(seen, "ls-files", "--unmerged"):
         return "conflict", ""
     assert done.returncode == 0 or b"nothing to commit" in done.stdout, (done.stdout, done.stderr)
-    files = git(seen, "diff", "--no-renames", "--name-only", pushed.tree, "HEAD").splitlines()
+    files = git(seen, "diff", "--no-renames", "--name-only", pushed.tree, "HEAD", "--").splitlines()
     named = ", ".join(files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")
     return "other" if files else "same", named
