@@ -9,6 +9,8 @@ from infra.lab.process import wait_until
 from infra.lab.team import Team
 from infra.lab.world import World
 
+MIGRATION = {"migrations/0002_coupons.sql": "ALTER TABLE carts RENAME COLUMN sku TO article;\n"}
+
 
 def prepare(lab: World, service: str) -> None:
     """Release and deploy v1.0.0, v1.1.0 and v1.2.0 of a quiet service."""
@@ -18,6 +20,18 @@ def prepare(lab: World, service: str) -> None:
         if version != "v1.0.0":
             team.release(version)
         deploy(lab, service, version)
+
+
+def prepare_migration(lab: World, service: str) -> None:
+    """The same of one whose v1.2.0 brings a migration that v1.1.0 does not run with."""
+    team = Team(lab.host, directory=lab.directory / "team", service=service)
+    team.start()
+    deploy(lab, service, "v1.0.0")
+    team.release("v1.1.0")
+    deploy(lab, service, "v1.1.0")
+    team.commit_on("develop", MIGRATION, "Keep the coupon with the cart")
+    team.release("v1.2.0")
+    deploy(lab, service, "v1.2.0")
 
 
 def deploy(lab: World, service: str, version: str) -> None:

@@ -72,11 +72,13 @@ def told(lab: World, words: str) -> list[dict[str, object]]:
     return [each for each in lab.sink.messages() if words in json.dumps(each["body"])]
 
 
-def assert_restored_once(lab: World, service: str, scratch: Path) -> None:
+def assert_restored_once(lab: World, service: str, scratch: Path, *, by_request: bool = False) -> None:
     """Exactly one undo, one revert commit, one tag, one Release, one post-mortem, one message; and it is right."""
     clone = fresh_clone(lab, service, scratch)
     assert git(clone, "rev-parse", "v1.1.0^{tree}") == git(clone, "rev-parse", "v1.2.1^{tree}")
-    assert len(git(clone, "log", "--format=%H", "v1.2.0..origin/main").splitlines()) == 1
+    assert len(git(clone, "log", "--no-merges", "--format=%H", "v1.2.0..origin/main").splitlines()) == 1
+    assert len(git(clone, "log", "--merges", "--format=%H", "v1.2.0..origin/main").splitlines()) == by_request
+    assert [bool(each["merged_at"]) for each in pulls(lab, service, "revert/v1.2.0")] == [True] * by_request
     assert git(clone, "tag", "--list").split() == ["v1.0.0", "v1.1.0", "v1.2.0", "v1.2.1"]
     assert git(clone, "log", "--oneline", "origin/develop..origin/main") == ""
     assert sorted(releases(lab, service)) == ["v1.0.0", "v1.1.0", "v1.2.0", "v1.2.1"]
@@ -93,3 +95,23 @@ def assert_restored_once(lab: World, service: str, scratch: Path) -> None:
         ("reland/v1.2.0", True)
     ]
     assert git(clone, "rev-parse", "origin/reland/v1.2.0^{tree}") == git(clone, "rev-parse", "v1.2.0^{tree}")
+
+
+def assert_mended_once(lab: World, service: str, scratch: Path) -> None:
+    """One pull request, one commit, one tag, one Release, one question, one message; the migration stays."""
+    clone = fresh_clone(lab, service, scratch)
+    left = git(clone, "diff", "--name-only", "v1.1.0", "v1.2.1").split()
+    assert "migrations/0002_coupons.sql" in left
+    assert git(clone, "diff", "--name-only", "v1.2.0", "v1.2.1", "--", "migrations") == ""
+    assert "shop/checkout.py" not in left
+    assert len(git(clone, "log", "--no-merges", "--format=%H", "v1.2.0..origin/main").splitlines()) == 1
+    assert git(clone, "log", "--oneline", "origin/develop..origin/main") == ""
+    assert git(clone, "tag", "--list").split() == ["v1.0.0", "v1.1.0", "v1.2.0", "v1.2.1"]
+    assert sorted(releases(lab, service)) == ["v1.0.0", "v1.1.0", "v1.2.0", "v1.2.1"]
+    assert [bool(each["merged_at"]) for each in pulls(lab, service, "hotfix/v1.2.1")] == [True]
+    assert standing(lab, service, "v1.2.0") == "faulty"
+    assert lab.version_served(service) == "v1.2.1"
+    documents = list((lab.directory / "archive" / "post-mortems" / service).glob("*.md"))
+    assert [each.name for each in documents] == ["v1.2.0.md"]
+    assert len(told(lab, f"{service}: hotfix v1.2.1 waits for a person")) == 1
+    assert len(told(lab, f"{service} is restored by v1.2.1, a hotfix of v1.2.0")) == 1

@@ -13,8 +13,8 @@ import pytest
 
 from infra.lab.process import wait_until
 from infra.lab.world import World
-from tests.acceptance.incidents import alert, prepare
-from tests.acceptance.oracles import assert_restored_once
+from tests.acceptance.incidents import alert, answer, prepare, prepare_migration
+from tests.acceptance.oracles import assert_mended_once, assert_restored_once
 
 MORTALITY = Path(__file__).with_name("mortality")
 ROOT = Path(__file__).parents[2]
@@ -44,48 +44,80 @@ STEPS = (
     "open pull request",
     "notify",
 )
+# What a recovery does otherwise where main takes pull requests only.
+BY_REQUEST = ("push branch", "open pull request", "merge pull request", "tag merged")
+# And where it becomes a hotfix, of which a person is asked after the first of these.
+ASKED = ("launch hotfix", "push hotfix", "open pull request", "notify")
+ANSWERED = (
+    "read hotfix branch",
+    "mark ready",
+    "merge pull request",
+    "tag hotfix",
+    "prove hotfix",
+    "publish release",
+    "watch pipeline",
+    "mark patch",
+    "sync hotfix",
+    "write post-mortem",
+)
 VICTIMS = ("receiver", "Prefect server", "worker and its flow process", "flow process of the worker")
-MATRIX = tuple(itertools.product(VICTIMS, STEPS, ("before", "after")))
-# A seeded sample with every victim in it, the same on every machine; the receiver dies at the most dangerous place.
-DANGEROUS = (("receiver", "push revert", "before"),)
+WHEN = ("before", "after")
+MATRIX = (
+    *itertools.product(("push",), VICTIMS, STEPS, WHEN),
+    *itertools.product(("pull request",), VICTIMS[2:], BY_REQUEST, WHEN),
+    *itertools.product(("hotfix",), VICTIMS[2:], ASKED + ANSWERED, WHEN),
+)
+# A seeded sample with every victim and every way in it, the same on every machine; the receiver dies at the most
+# dangerous place.
+DANGEROUS = (("push", "receiver", "push revert", "before"),)
 SAMPLE = tuple(
-    random.Random(number).choice([case for case in MATRIX if case[0] == victim])
-    for number, victim in enumerate(VICTIMS[1:], 21)
+    random.Random(number).choice([case for case in MATRIX if case[:2] == drawn])
+    for number, drawn in enumerate(zip(("push", "hotfix", "pull request"), VICTIMS[1:], strict=True), 21)
 )
 _fresh = itertools.count(1)  # case0 belongs to the alerts
 
 
-@pytest.fixture(name="service")
-def _service(lab: World) -> str:
-    """A quiet service of this case's own, with a faulty release deployed."""
-    service = lab.quiet[next(_fresh)]
-    prepare(lab, service)
-    return service
-
-
-@pytest.mark.parametrize(("victim", "step", "when"), DANGEROUS + SAMPLE)
-def test_a_killed_recovery_goes_on(lab: World, service: str, tmp_path: Path, victim: str, step: str, when: str) -> None:
+@pytest.mark.parametrize(("way", "victim", "step", "when"), DANGEROUS + SAMPLE)
+def test_a_killed_recovery_goes_on(lab: World, tmp_path: Path, way: str, victim: str, step: str, when: str) -> None:
     """The run ends Completed, with one undo, one commit, one tag, one Release, one post-mortem, one message."""
-    survive(lab, service, tmp_path, victim, step, when)
+    survive(lab, tmp_path, way, victim, step, when)
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize(("victim", "step", "when"), MATRIX)
-def test_the_whole_matrix(lab: World, service: str, tmp_path: Path, victim: str, step: str, when: str) -> None:
+@pytest.mark.parametrize(("way", "victim", "step", "when"), MATRIX)
+def test_the_whole_matrix(lab: World, tmp_path: Path, way: str, victim: str, step: str, when: str) -> None:
     """Every victim at every step, before and after the step's result was kept."""
-    survive(lab, service, tmp_path, victim, step, when)
+    survive(lab, tmp_path, way, victim, step, when)
 
 
-def survive(lab: World, service: str, scratch: Path, victim: str, step: str, when: str) -> None:
+def survive(lab: World, scratch: Path, way: str, victim: str, step: str, when: str) -> None:
     """Let one process die at one step, start it again as a supervisor does, and check the end."""
-    flag = scratch / "died"
+    service = lab.quiet[next(_fresh)]
+    flag, asked, answered = scratch / "died", way == "hotfix", step in ANSWERED
+    (prepare_migration if asked else prepare)(lab, service)
+    if way == "pull request":
+        lab.host.protect(f"acme/{service}", "main", ruleset=True)
     with mortal(lab, victim, step, when, flag):
         start(lab, service, victim)
+        if asked and answered:
+            agree(lab, service)
         wait_until(flag.exists, what=f"death of the {victim} at {step!r}", seconds=120, every=0.1)
-    name = f"respond {service} v1.2.0"
-    run = lab.wait_for_run("respond", name, ("COMPLETED", "FAILED"), 180)
-    assert run["state_type"] == "COMPLETED", run["state"]
-    assert_restored_once(lab, service, scratch)
+    if asked and not answered:
+        agree(lab, service)
+    for flow in ("respond", "hotfix") if asked else ("respond",):
+        run = lab.wait_for_run(flow, f"{flow} {service} v1.2.0", ("COMPLETED", "FAILED"), 180)
+        assert run["state_type"] == "COMPLETED", run["state"]
+    if asked:
+        assert_mended_once(lab, service, scratch)
+    else:
+        assert_restored_once(lab, service, scratch, by_request=way == "pull request")
+
+
+def agree(lab: World, service: str) -> None:
+    """Have a person take the hotfix that is proposed."""
+    run = lab.wait_for_run("hotfix", f"hotfix {service} v1.2.0", ("PAUSED", "FAILED"), 180)
+    assert run["state_type"] == "PAUSED", run["state"]
+    answer(lab, run, answer="take the proposal")
 
 
 @contextmanager

@@ -7,13 +7,10 @@ import psycopg
 import pytest
 
 from infra.lab.process import wait_until
-from infra.lab.team import Team
 from infra.lab.world import World
 from tasks.fence import lock_key
-from tests.acceptance.incidents import answer, call, deploy, prepare
-from tests.acceptance.oracles import assert_restored_once, fresh_clone, git, pulls, releases, standing, told
-
-MIGRATION = {"migrations/0002_coupons.sql": "ALTER TABLE carts RENAME COLUMN sku TO article;\n"}
+from tests.acceptance.incidents import answer, call, prepare, prepare_migration
+from tests.acceptance.oracles import assert_mended_once, assert_restored_once, fresh_clone, git, pulls, told
 
 
 def test_a_protected_main_gets_the_revert_by_a_pull_request(lab: World, tmp_path: Path) -> None:
@@ -51,14 +48,7 @@ def locked(lab: World, service: str) -> set[str]:
 def _waiting(lab: World) -> tuple[str, dict[str, Any]]:
     """A service whose v1.2.0 brought a migration, called about, and the hotfix run that waits for a person."""
     service = lab.quiet[9]
-    team = Team(lab.host, directory=lab.directory / "team", service=service)
-    team.start()
-    deploy(lab, service, "v1.0.0")
-    team.release("v1.1.0")
-    deploy(lab, service, "v1.1.0")
-    team.commit_on("develop", MIGRATION, "Keep the coupon with the cart")
-    team.release("v1.2.0")
-    deploy(lab, service, "v1.2.0")
+    prepare_migration(lab, service)
 
     call(lab, service)
     answered = lab.wait_for_run("respond", f"respond {service} v1.2.0", ("COMPLETED", "FAILED"), 120)
@@ -89,14 +79,7 @@ def test_a_persons_yes_ships_it(lab: World, waiting: tuple[str, dict[str, Any]],
 
     ended = lab.wait_for_run("hotfix", f"hotfix {service} v1.2.0", ("COMPLETED", "FAILED"), 180)
     assert ended["state_type"] == "COMPLETED", ended["state"]
-    clone = fresh_clone(lab, service, tmp_path)
-    assert git(clone, "show", "v1.2.1:migrations/0002_coupons.sql") == MIGRATION["migrations/0002_coupons.sql"].strip()
-    assert "shop/checkout.py" not in git(clone, "diff", "--name-only", "v1.1.0", "v1.2.1")
-    assert git(clone, "log", "--oneline", "origin/develop..origin/main") == ""
-    assert releases(lab, service).count("v1.2.1") == 1
-    assert standing(lab, service, "v1.2.0") == "faulty"
-    assert lab.version_served(service) == "v1.2.1"
-    assert len(told(lab, f"{service} is restored by v1.2.1, a hotfix of v1.2.0")) == 1
+    assert_mended_once(lab, service, tmp_path)
 
 
 def test_the_cluster_does_not_wait_for_a_git_host_that_is_down(lab: World, tmp_path: Path) -> None:

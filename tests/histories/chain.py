@@ -94,22 +94,27 @@ def check_proof(remote: Remote, proof: Proof, directory: Path) -> None:
         assert shell(seen, command) == printed, command
 
 
-def claimed(remote: Remote, pushed: Pushed) -> str:
-    """What the revert commit says of the plan's literal command: same, conflict or other."""
+def claimed(remote: Remote, pushed: Pushed) -> tuple[str, str]:
+    """What the revert commit says of the plan's literal command: same, conflict or other, and in which files."""
     body = remote.git("log", "-1", "--format=%B", pushed.commit)
     [said] = [line for line in body.splitlines() if line.startswith("`git revert -m 1 ")]
-    [claim] = [claim for words, claim in CLAIMS.items() if words in said]
-    return claim
+    [(words, claim)] = [each for each in CLAIMS.items() if each[0] in said]
+    return claim, said.partition(words)[2].removesuffix(".")
 
 
-def literal(remote: Remote, plan: RevertPlan, pushed: Pushed, directory: Path) -> str:
-    """What the plan's literal command gives, by porcelain in a clone that may be there: same, conflict or other."""
+def literal(remote: Remote, plan: RevertPlan, pushed: Pushed, directory: Path) -> tuple[str, str]:
+    """What the plan's literal command gives, by porcelain in a clone that may be there: same, conflict or other.
+
+    And the files in which it leaves other contents than the revert: the first five, and how many more.
+    """
     seen = directory if directory.exists() else remote.clone(directory)
     # Files as they are stored: neither line endings nor a program that this machine may lack come between.
     (seen / ".git" / "info" / "attributes").write_text("* -text -filter\n")
     git(seen, "checkout", "--quiet", "--detach", pushed.parent)
     done = attempt(seen, "revert", "--no-edit", "-m", "1", plan.faulty_tag)
     if done.returncode != 0 and git(seen, "ls-files", "--unmerged"):
-        return "conflict"
+        return "conflict", ""
     assert done.returncode == 0 or b"nothing to commit" in done.stdout, (done.stdout, done.stderr)
-    return "same" if git(seen, "rev-parse", "HEAD^{tree}") == pushed.tree else "other"
+    files = git(seen, "diff", "--no-renames", "--name-only", pushed.tree, "HEAD", "--").splitlines()
+    named = ", ".join(files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")
+    return "other" if files else "same", named

@@ -121,7 +121,7 @@ class Story:
         assert again.pushed, again
         assert again.pushed.tag == end.pushed.tag
         assert self.remote.refs() == before
-        return given
+        return given[0]
 
     def ends_untouched(self, tag: str = "v1.2.0", to: str | None = None, deployed: str | None = None) -> End:
         """Nothing is pushed and every ref stays."""

@@ -1,158 +1,132 @@
-"""kill -9 after every single effect of a procedure, then the same again: one of each stands on the Git host."""
+"""kill -9 before and after every single effect of a recovery, then the same again: one of each stands on the Git host.
 
-import os
-import shutil
-import subprocess
-import sys
+What goes on is once the same run, with the results of the steps that had ended, and once another one, with none.
+"""
+
+import random
+import re
+import shlex
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-import yaml
 
-from infra.lab.githost import GitHost, git_host
-from infra.lab.team import Team
+from tests.integration.killed_source import Case, Stage, stage
 from tests.integration.plain_git import git
+from tests.integration.variations import VARIATIONS
 
-ROOT = Path(__file__).parents[2]
-MIGRATION = {"migrations/0002_coupons.sql": "ALTER TABLE carts RENAME COLUMN sku TO article;\n"}
-# How many effects each procedure has on the Git host: a test below counts them, so that none is left out.
-EFFECTS = {"push": 3, "pull-request": 6, "hotfix": 7, "sync": 2}
-CASES = [(walk, effect) for walk, effects in EFFECTS.items() for effect in range(1, effects + 1)]
-SAMPLE = [("push", 1), ("pull-request", 3), ("pull-request", 4), ("hotfix", 1), ("hotfix", 5), ("sync", 1)]
-_cases = count(1)
-
-
-@pytest.fixture(name="host", scope="module")
-def _host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHost]:
-    """Two histories: the shop's, and one whose v1.2.0 brought a migration."""
-    with git_host(tmp_path_factory.mktemp("githost")) as host:
-        for name, more in (("plain", {}), ("migrated", MIGRATION)):
-            team = Team(host, directory=tmp_path_factory.mktemp("team"), service=name)
-            team.start()
-            team.release("v1.1.0")
-            if more:
-                team.commit_on("develop", more, "Keep the coupon with the cart")
-            team.release("v1.2.0")
-        yield host
+# A negative effect is one before which the walk dies. A run that is not revived knows nothing, so that what was not
+# done yet is for it as what was done last.
+CASES = [
+    (name, effect, revived)
+    for name, variation in VARIATIONS.items()
+    for number in range(1, variation.effects + 1)
+    for effect, revived in ((number, True), (number, False), (-number, True))
+    if revived or variation.patch  # whoever asks anew about what was abandoned is asked anew
+]
+SAMPLE = [
+    ("push", 1, False), ("unforeseen protection", 4, True), ("pull request", -4, True), ("hotfix", 8, False),
+    *random.Random(7).sample(CASES, 3),
+]  # fmt: skip
 
 
-class Case:
-    """A repository of the test's own, and the procedure that is walked on it."""
-
-    def __init__(self, host: GitHost, walk: str, directory: Path) -> None:
-        source = "acme/migrated" if walk == "hotfix" else "acme/plain"
-        self.host, self.walk, self.directory = host, walk, directory
-        self.repository = f"acme/case{next(_cases)}"
-        host.create_repository(self.repository)
-        self.bare = host.bare(self.repository)
-        shutil.copytree(host.bare(source), self.bare, dirs_exist_ok=True)
-        for tag in ("v1.0.0", "v1.1.0", "v1.2.0"):
-            self.api("POST", "releases", {"tag_name": tag, "name": tag})
-        self.faulty = git("rev-parse", "v1.2.0", at=self.bare)
-        entry = {"name": "shop", "namespace": "acme", "repository": self.repository}
-        via = {"via": "pull-request"} if walk == "pull-request" else {}
-        (directory / "services.yaml").write_text(yaml.safe_dump({"services": [entry | via]}))
-
-    def run(self, effect: int) -> tuple[int, list[str]]:
-        """Walk until an effect kills; returns the exit status and the effects."""
-        env = os.environ | {
-            "RIPCORD_CATALOGUE": str(self.directory / "services.yaml"),
-            "RIPCORD_GITHUB_API_URL": self.host.api_url,
-            "RIPCORD_GITHUB_GIT_URL": self.host.url,
-            "RIPCORD_GITHUB_TOKEN": self.host.token("ripcord"),
-            "RIPCORD_PATIENCE": "0.01",
-            "PREFECT_API_URL": "http://127.0.0.1:9/api",
-        }
-        argv = [sys.executable, "-m", "tests.walks", self.walk, str(effect)]
-        done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode in (0, -9), done.stderr[-3000:]
-        return done.returncode, done.stdout.splitlines()
-
-    def api(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The Git host's API, without our own client."""
-        url = f"{self.host.api_url}/repos/{self.repository}/{path}"
-        headers = {"Authorization": f"Bearer {self.host.token('team')}"}
-        answer = httpx.request(method, url, json=body, headers=headers, timeout=30, trust_env=False)
-        return answer.raise_for_status().json()
-
-    def assert_one_of_each(self) -> None:
-        """One commit that answers the release, one patch tag, one Release, one pull request; the faulty tag stays."""
-        assert git("rev-parse", "v1.2.0", at=self.bare) == self.faulty
-        assert git("tag", "--list", "v1.2.*", at=self.bare).split() == ["v1.2.0", "v1.2.1"]
-        pulls = [each["head"]["ref"] for each in self.api("GET", "pulls?state=all")]
-        ours = sorted(each for each in pulls if not each.startswith("feature/"))
-        if self.walk == "sync":
-            assert ours == ["reland/v1.2.0"]
-            assert git("merge-base", "--is-ancestor", "v1.2.1", "develop", at=self.bare) == ""
-            assert git("rev-parse", "reland/v1.2.0^{tree}", at=self.bare) == git(
-                "rev-parse", "v1.2.0^{tree}", at=self.bare
-            )
-            return
-        expected = {"push": [], "pull-request": ["revert/v1.2.0"], "hotfix": ["hotfix/v1.2.1"]}
-        assert ours == expected[self.walk]
-        tags = [each["tag_name"] for each in self.api("GET", "releases")]
-        assert sorted(tags) == ["v1.0.0", "v1.1.0", "v1.2.0", "v1.2.1"]
-        assert self.api("GET", "releases/latest")["tag_name"] == "v1.2.1"
-        assert "v1.2.1. Do not deploy." in self.api("GET", "releases/tags/v1.2.0")["body"]
-        first_parents = git("rev-list", "--first-parent", "v1.2.0..main", at=self.bare).split()
-        assert first_parents == [git("rev-parse", "v1.2.1^{commit}", at=self.bare)]
-        left = git("diff", "--name-only", "v1.1.0", "v1.2.1", at=self.bare).split()
-        if self.walk == "hotfix":  # the one pull request that touches the checkout is out, the migration is in
-            assert "shop/checkout.py" not in left
-            assert set(left) >= set(MIGRATION)
-        else:
-            assert left == []
+@pytest.fixture(name="place", scope="module")
+def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with stage(tmp_path_factory.mktemp("stage")) as place:
+        yield place
 
 
-def ready(host: GitHost, walk: str, directory: Path) -> Case:
-    """A case; the sync's has its revert already."""
-    case = Case(host, walk, directory)
-    if walk == "sync":
-        case.walk = "push"
-        case.run(0)
-        case.walk = "sync"
-    return case
+def assert_one_of_each(case: Case) -> None:
+    """One commit that answers the release, one patch tag, one Release, the pull requests, one of each message."""
+    expected = case.variation
+    patch = expected.patch
+    tags = ["v1.2.0", *([patch] if patch else [])]
+    assert git("rev-parse", "v1.2.0", at=case.bare) == case.faulty
+    assert git("tag", "--list", "v1.2.*", at=case.bare).split() == tags
+    assert case.pulls() == expected.pulls
+    said = case.comments()
+    assert len(said) == len(set(said))
+    branches = git("for-each-ref", "--format=%(refname:short)", "refs/heads", at=case.bare).split()
+    assert sorted(branches) == sorted({"main", "develop", *expected.pulls})
+    assert sorted(each["tag_name"] for each in case.api("GET", "releases")) == ["v1.0.0", "v1.1.0", *tags]
+    if expected.walk == "respond":
+        assert case.told() == sorted(expected.told)
+        assert [path.name for path in case.archived("post-mortems")] == (["v1.2.0.md"] if patch else [])
+    if patch:
+        assert_shipped(case, patch)
+    else:
+        assert git("rev-parse", "main", at=case.bare) == git("rev-parse", "v1.2.0^{commit}", at=case.bare)
 
 
-def survive(host: GitHost, walk: str, effect: int, directory: Path) -> None:
-    """Die, walk again, and once more for good measure."""
-    case = ready(host, walk, directory)
-
-    died, seen = case.run(effect)
-    assert (died, len(seen)) == (-9, effect)
-    assert case.run(0)[0] == 0
-    case.assert_one_of_each()
-    refs = git("for-each-ref", at=case.bare)
-
-    assert case.run(0) == (0, [])
-    assert git("for-each-ref", at=case.bare) == refs
-
-
-@pytest.mark.parametrize("walk", EFFECTS)
-def test_no_effect_is_left_out(host: GitHost, walk: str, tmp_path: Path) -> None:
-    """A walk to the end has as many effects as are killed after, and leaves one of each."""
-    case = ready(host, walk, tmp_path)
-
-    ended, seen = case.run(0)
-
-    assert (ended, len(seen)) == (0, EFFECTS[walk]), seen
-    case.assert_one_of_each()
+def assert_shipped(case: Case, patch: str) -> None:
+    """What plain git and GitHub say of the patch release."""
+    expected = case.variation
+    assert case.api("GET", "releases/latest")["tag_name"] == patch
+    assert f"{patch}. Do not deploy." in case.api("GET", "releases/tags/v1.2.0")["body"]
+    assert git("rev-parse", "main", at=case.bare) == git("rev-parse", f"{patch}^{{commit}}", at=case.bare)
+    answers = git("log", "--no-merges", "--format=%s", "--grep=^Reverts-Release: v1.2.0 ",
+                  "--grep=^Mends-Release: v1.2.0 ", "v1.2.0..main", at=case.bare)  # fmt: skip
+    assert len(answers.splitlines()) == 1
+    brought = set(git("diff", "--name-only", "v1.1.0", "v1.2.0", at=case.bare).split())
+    left = set() if expected.out is None else brought - expected.out
+    assert set(git("diff", "--name-only", "v1.1.0", patch, at=case.bare).split()) == left | expected.left
+    if expected.walk == "respond":
+        behind = git("rev-list", "--count", f"develop..{patch}", at=case.bare)
+        assert (behind == "0") is expected.develop
+    if "reland/v1.2.0" in expected.pulls:
+        assert git("diff", "v1.2.0", "reland/v1.2.0", at=case.bare) == ""
 
 
-@pytest.mark.parametrize(("walk", "effect"), SAMPLE)
-def test_a_procedure_killed_after_an_effect_goes_on(host: GitHost, walk: str, effect: int, tmp_path: Path) -> None:
-    """The dangerous ones: after the push, after the pull request, after the merge and before the tag."""
-    survive(host, walk, effect, tmp_path)
+def assert_proved(case: Case, patch: str) -> None:
+    """The proof on the Release holds in a fresh clone; a revert's is the artifact that people are shown, too."""
+    (proof,) = re.findall(r"```\n(.*?)\n```", case.api("GET", f"releases/tags/{patch}")["body"], re.DOTALL)
+    clone = case.clone("proof")
+    lines = [part.partition("\n") for part in proof.removeprefix("$ ").split("\n$ ")]
+    assert len(lines) >= 3
+    for command, _, printed in lines:
+        assert git(*shlex.split(command)[1:], at=clone) == printed, command
+    if case.variation.out is None:
+        assert proof in (case.directory / "shown" / "proof-shop-v1.2.0.md").read_text()
+
+
+def survive(place: Stage, name: str, effect: int, directory: Path, *, revived: bool) -> None:
+    """Die and go on."""
+    case = Case(place, VARIATIONS[name], directory / "case")
+
+    died, seen = case.run(effect, revived=case.variation.goes_on)
+    assert (died, len(seen)) == (-9, effect if effect > 0 else -effect - 1)
+    assert case.run(0, revived=revived)[0] == 0
+    assert_one_of_each(case)
+
+
+@pytest.mark.parametrize("name", VARIATIONS)
+def test_no_effect_is_left_out(place: Stage, name: str, tmp_path: Path) -> None:
+    """A walk to the end has as many effects as are killed at, and its proof holds; again, and nothing changes."""
+    case = Case(place, VARIATIONS[name], tmp_path / "case")
+
+    ended, seen = case.run(0, revived=case.variation.goes_on)
+
+    assert (ended, len(seen)) == (0, VARIATIONS[name].effects), seen
+    assert_one_of_each(case)
+    if case.variation.patch:
+        assert_proved(case, case.variation.patch)
+    everything = case.everything()
+    assert case.run(0, revived=not case.variation.patch)[0] == 0
+    assert case.everything() == everything
+
+
+@pytest.mark.parametrize(("name", "effect", "revived"), SAMPLE)
+def test_a_procedure_killed_at_an_effect_goes_on(
+    place: Stage, name: str, effect: int, revived: bool, tmp_path: Path
+) -> None:
+    """The dangerous ones, and some more: after the push, after the pull request, around the merge."""
+    survive(place, name, effect, tmp_path, revived=revived)
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize(("walk", "effect"), CASES)
-def test_every_procedure_killed_after_every_effect_goes_on(
-    host: GitHost, walk: str, effect: int, tmp_path: Path
+@pytest.mark.parametrize(("name", "effect", "revived"), CASES)
+def test_every_procedure_killed_at_every_effect_goes_on(
+    place: Stage, name: str, effect: int, revived: bool, tmp_path: Path
 ) -> None:
     """All of them."""
-    survive(host, walk, effect, tmp_path)
+    survive(place, name, effect, tmp_path, revived=revived)

@@ -3,14 +3,14 @@
 import ast
 from pathlib import Path
 
-from tests.acceptance.test_killed import STEPS
+from tests.acceptance.test_killed import ANSWERED, ASKED, BY_REQUEST, STEPS
 
 ROOT = Path(__file__).parents[2]
-FLOWS = ("respond", "undo_rollout", "revert_release", "aftermath", "telling")
-# Steps of other ways (a pull request, a hotfix, a rehearsal), killed in their own tests; steps that only read or show.
+FLOWS = ("respond", "undo_rollout", "revert_release", "hotfix", "aftermath", "telling")
+# Steps of other ways (a restore, an abandoned hotfix, a branch made anew, a rehearsal), killed in their own tests, and
+# steps that only read or show.
 ELSEWHERE = {
-    "push_branch", "wait_and_merge", "tag_merged", "launch_hotfix", "launch_restore", "preview_sync", "show",
-    "read_document", "read_clock", "read_harm", "comment_on",
+    "launch_restore", "close_pull", "comment_on", "preview_sync", "show", "read_document", "read_clock", "read_harm",
 }  # fmt: skip
 
 
@@ -29,4 +29,4 @@ def test_every_step_of_the_flows_stands_in_the_matrix() -> None:
         if hasattr(task, "task_run_name") and name not in ELSEWHERE:
             steps.add(task.name)
 
-    assert steps == set(STEPS)
+    assert steps == {*STEPS, *BY_REQUEST, *ASKED, *ANSWERED}

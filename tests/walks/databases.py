@@ -1,23 +1,15 @@
 """Walk the gate on the systems of the environment, and die after its n-th effect, as often as asked.
 
-usage: python -m tests.walks.databases, with one JSON object a line on standard input:
-{"walk": "gate", "effect": 7, "environment": {...}}
-
-Each is walked by a child of its own, which is forked and not started anew: to import all costs more than to walk.
-Prints each effect of the child and then its exit status; effect 0 walks to the end.
+usage: python -m tests.walks.databases, with one line for each walk on standard input, see `tests.walks.forks`.
 
 An effect is a program of PostgreSQL's that is in the midst of its work, one that has ended, a statement that writes,
 a file that has appeared or gone under its name, a call that writes, and a task that has ended.
 """
 
-import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -32,6 +24,7 @@ import tasks.notify
 from tasks.postgres import connection
 from tasks.settings import read_catalogue
 from tests.walks.effects import effect, watch_calls
+from tests.walks.forks import serve
 
 VERSION = "v1.2.0"
 MIDST = 40  # files from which on a base backup or a copy has begun and is far from its end: an empty cluster has 900
@@ -69,29 +62,6 @@ def walk(procedure: Callable[[], object], last: int) -> None:
     watch_calls(last)
     with disable_run_logger():
         procedure()
-
-
-def main() -> None:
-    """Fork a child for every line, and say how it ended."""
-    stand_aside()
-    known = walks()
-    for line in sys.stdin:
-        asked = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                os.environ.update(asked["environment"])
-                walk(known[asked["walk"]], asked["effect"])
-                status = 0
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                os._exit(status)
-        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        sys.stdout.write(f"ended {ended}\n")
-        sys.stdout.flush()
 
 
 def _watch_tasks(last: int) -> None:
@@ -197,4 +167,6 @@ def _kind(name: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    stand_aside()
+    known = walks()
+    serve(lambda name, last: walk(known[name], last))
