@@ -147,7 +147,7 @@ def check_shares(bench: Bench, number: int, least: int) -> None:
     assert bench.ends[LACKS_NOTHING] >= number // 12, bench.ends
     assert all(bench.taken_out[trait] >= least for trait in ALL), bench.taken_out
     assert bench.drawn[ON_TOP] >= least, bench.drawn
-    assert all(bench.reasons[why] >= least for why in SAID), bench.reasons
+    assert all(bench.reasons[why] >= least for why in {*SAID} - {oracle.NO_STABLE}), bench.reasons
     assert all(bench.developed[f"develop {each}: {LACKS_NOTHING}"] >= least for each in {*DEVELOPS} - {"absent"}), (
         bench.developed
     )
@@ -162,7 +162,7 @@ def examine(bench: Bench, case: Case) -> None:
         bench.drawn.update(traits(case))
         before = remote.tips()
         service = service_of(remote, **case.catalogue)
-        sometimes = len(case.nodes) % 2 == 0  # what costs much and seldom tells more is done for half of them
+        sometimes = len(case.nodes) % 3 == 0  # what costs much and seldom tells more is done for a third of them
         whole = planned_on_all(service, case.faulty, case.releases) if sometimes else None
         kept.forget()  # what follows reads as little as it may
         end = take_out(service, case.faulty, case.releases)
