@@ -57,7 +57,13 @@ def service_of(remote: Remote, **more: object) -> Service:
 
 
 def take_out(
-    service: Service, tag: str, releases: Sequence[Release], to: str | None = None, deployed: str | None = None
+    service: Service,
+    tag: str,
+    releases: Sequence[Release],
+    to: str | None = None,
+    deployed: str | None = None,
+    *,
+    proved: bool = True,
 ) -> End:
     """Read, plan, preview, choose, push, prove; a refusal is an end, all else that is raised is a fault."""
     with disable_run_logger():
@@ -73,7 +79,7 @@ def take_out(
             return End(decision=decision, plan=plan, preview=preview)
         pushed = push_revert.fn(plan, decision)
         assert pushed is not None
-        proof = prove_revert.fn(plan, pushed)
+        proof = prove_revert.fn(plan, pushed) if proved else None
         return End(None, decision, plan, preview, pushed, proof)
 
 

@@ -5,13 +5,14 @@ from random import Random
 from recovery.releases import Release
 from tests.histories.chain import SEEN_AT
 from tests.histories.changes import Changes
-from tests.histories.model import Case, Tree
-from tests.histories.picking import bring, feature, pick, pick_to_develop, pick_to_main, release_picked
+from tests.histories.model import Case, Tree, beside
+from tests.histories.picking import bring, feature, pick, pick_parts, pick_to_develop, pick_to_main, release_picked
 
 STYLES = (
     "merge", "squash", "rebase", "fast-forward", "octopus", "evil", "foxtrot", "pulls", "bump", "empty", "same",
     "picked",
 )  # fmt: skip
+DEVELOPS = ("ahead", "ahead", "diverged", "source", "with a part", "behind", "equal", "absent")
 
 
 def draw_case(random: Random) -> Case:
@@ -21,7 +22,7 @@ def draw_case(random: Random) -> Case:
     copying a choice to where another was, and six times as many histories would be needed to see as much.
     """
     case = Case()
-    drawn = Changes(random, case)
+    drawn = Changes(random)
     case.partial = drawn.chance(4)
     if drawn.chance(5):
         case.prefix, case.catalogue = "svc-a/v", {"tag_prefix": "svc-a/v", "paths": ("svc-a/",)}
@@ -31,15 +32,17 @@ def draw_case(random: Random) -> Case:
     if aside and drawn.chance(3):
         bring(case, *aside, "Merge the hotfix")
         aside = None
-    before = case.nodes[case.main].tree
+    begun = case.main
+    before = case.nodes[begun].tree
     if drawn.chance(6):
         pick_to_main(case, drawn)
     case.style = "picked" if branch else STYLES[drawn.whole(len(STYLES) - 1)]
     _release(case, drawn, case.style, branch)
     case.tags[case.faulty] = (case.main, not drawn.chance(3))
     _list(case, "1.2.0")
-    if drawn.chance(3):
-        _develop(case, drawn)
+    if drawn.chance(2):
+        case.develops = DEVELOPS[drawn.whole(len(DEVELOPS) - 1)]
+        _develop(case, drawn, begun)
     if drawn.chance(6):
         case.branches["feature/gifts"] = feature(case, drawn, case.tags[f"{case.prefix}1.1.0"][0], "Gifts")[-1]
     for _ in range(drawn.whole(3)):
@@ -49,7 +52,10 @@ def draw_case(random: Random) -> Case:
     if drawn.chance(25):
         case.main = case.nodes[case.main].parents[0]  # released from elsewhere
     _beside(case, drawn)
+    if case.develops == "equal":
+        case.develop = case.main
     if case.develop is not None:
+        case.late_fix = drawn.whole(20) if drawn.chance(3) else None
         if drawn.chance(3):
             pick_to_develop(case, drawn)
         case.revert_picked = drawn.chance(6)
@@ -87,7 +93,7 @@ def _stable(case: Case, drawn: Changes) -> list[int]:
             case.main = pick(case, case.main, case.nodes[case.main].parents[0])
         case.tags[f"{case.prefix}1.1.1"] = (case.main, True)
         _list(case, "1.1.1")
-    if drawn.chance(4):
+    if drawn.chance(3):
         case.on_main(drawn.changed(case.nodes[case.main].tree), "Work that belongs to the release")
     return branch
 
@@ -131,7 +137,7 @@ def _release(case: Case, drawn: Changes, style: str, branch: list[int]) -> None:
         work = case.on_main(drawn.changed(tree, ()), "Work on main")
         new = {each: file for each, file in case.nodes[work].tree.items() if each not in tree}
         case.main = made
-        case.on_main(case.nodes[made].tree | new, "Merge main", work)
+        case.on_main(beside(new, case.nodes[made].tree), "Merge main", work)
     else:
         _merge(case, drawn, "Merge coupons", evil=style == "evil")
         if style == "bump":
@@ -150,8 +156,10 @@ def _later(case: Case, drawn: Changes, before: Tree) -> None:
     """What came after the release: most of it elsewhere, some in the same files, some of it a person's own revert."""
     tree, faulty = case.nodes[case.main].tree, case.nodes[case.tags[case.faulty][0]].tree
     touched = {each for each in {*before, *faulty} if before.get(each) != faulty.get(each)}
-    what = drawn.whole(13)
-    if what <= 3:
+    what = drawn.whole(16)
+    if what >= 14:
+        case.on_main(drawn.elsewhere_in(tree, before, faulty), "Work elsewhere in the same files")
+    elif what <= 3:
         case.on_main(drawn.changed(tree, set(tree) - touched), "Work elsewhere")
     elif what <= 4:
         case.on_main(drawn.changed(tree), "Work anywhere")
@@ -173,17 +181,34 @@ def _by_hand(case: Case, drawn: Changes, before: Tree, touched: set[int]) -> Non
     """A person takes the release out, all or some of it, and perhaps puts it on again."""
     tree = case.nodes[case.main].tree
     some = touched if drawn.chance(2) else {each for each in sorted(touched) if drawn.chance(2)}
-    new = {each: file for each, file in tree.items() if each not in some}
-    new |= {each: before[each] for each in some if each in before}
+    new = beside(
+        {each: file for each, file in tree.items() if each not in some},
+        {each: before[each] for each in some if each in before},
+    )
     case.on_main(new, 'Revert "Merge coupons"')
     if drawn.chance(3):
         case.on_main(tree, 'Revert "Revert "Merge coupons""')
 
 
-def _develop(case: Case, drawn: Changes) -> None:
-    """Work towards the next release, on top of the faulty one."""
-    case.develop = case.tags[case.faulty][0]
-    for number in range(drawn.whole(2)):
+def _develop(case: Case, drawn: Changes, begun: int) -> None:
+    """Work towards the next release: on top of the faulty one, or of something else; main was `begun` without it."""
+    faulty = case.tags[case.faulty][0]
+    merged = [each for each in case.ancestors(faulty) - case.ancestors(begun) if len(case.nodes[each].parents) > 1]
+    starts = {
+        "ahead": faulty,
+        "diverged": begun,
+        "source": case.nodes[max(merged)].parents[-1] if merged else begun,  # where the release was made
+        "with a part": begun,
+        "behind": case.nodes[begun].parents[0],
+    }
+    case.develop = starts.get(case.develops)
+    if case.develops == "absent" and drawn.chance(2):
+        case.catalogue["develop"] = None
+    if case.develop is None or case.develops == "behind":
+        return
+    if case.develops == "with a part":
+        pick_parts(case, drawn, begun)
+    for number in range(drawn.whole(2, 0 if case.develops == "ahead" else 1)):
         tree = drawn.changed(case.nodes[case.develop].tree)
         case.develop = case.commit(tree, (case.develop,), f"Towards v1.3.0, {number}")
 
@@ -201,5 +226,8 @@ def _beside(case: Case, drawn: Changes) -> None:
         case.tags[f"{case.prefix}1.2.1"] = (0, False)
     if drawn.chance(15):
         case.tags[f"{case.prefix}1.3.0"] = (case.main, True)
+    if drawn.chance(12):
+        case.tags[f"{case.prefix}1.3.0-rc.1"] = (case.main, True)
+        _list(case, "1.3.0-rc.1", prerelease=drawn.chance(2))
     if drawn.chance(8):
         case.tags["svc-b/v9.0.0" if case.prefix != "v" else "nightly"] = (case.main, True)

@@ -1,5 +1,6 @@
-"""Repositories as plain values: what every commit holds, and the stream from which git makes it."""
+"""Repositories as plain values: what every commit holds, and what git and GitHub know of it."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -9,7 +10,6 @@ from recovery.releases import Release
 from tests.histories.remote import Files, blob
 
 SLOTS = 6
-WHEN = 1767225600  # 2026-01-01, a second more for each commit
 
 
 class Kind(StrEnum):
@@ -20,6 +20,7 @@ class Kind(StrEnum):
     BINARY = "binary"
     LINK = "link"
     SUBMODULE = "submodule"
+    ATTRIBUTES = "attributes"
 
     @property
     def slotted(self) -> bool:
@@ -27,6 +28,8 @@ class Kind(StrEnum):
         return self in (Kind.TEXT, Kind.CRLF)
 
 
+# What a .gitattributes may say; the last one that fits a path wins. Of these only the first lets git merge by lines.
+RULES = (b"*.sql -text", b"* -merge", b"*.py merge=union", b"* binary")
 MODES = {Kind.LINK: "120000", Kind.SUBMODULE: "160000"}
 
 
@@ -57,6 +60,9 @@ class File:
             return b"\0" + b"".join(
                 sha1(f"{seed}:{part}".encode(), usedforsecurity=False).digest() for part in range(12)
             )
+        if self.kind is Kind.ATTRIBUTES:  # mostly words of its own, lest it be taken for another one that moved
+            told = b"# " + sha1(seed.encode(), usedforsecurity=False).hexdigest().encode() * 3
+            return told + b"\n" + RULES[self.slots[0] % len(RULES)] + b"\n"
         end = "\r\n" if self.kind is Kind.CRLF else "\n"
         return "".join(f"{line}{end}" for line in self._lines()).encode()
 
@@ -92,6 +98,7 @@ class Case:
     nodes: list[Node] = field(default_factory=list)
     main: int = 0
     develop: int | None = None
+    develops: str = ""  # how develop lies to the release
     branches: dict[str, int] = field(default_factory=dict)  # further ones, which nobody deleted
     tags: dict[str, tuple[int, bool]] = field(default_factory=dict)  # commit, annotated
     releases: list[Release] = field(default_factory=list)
@@ -100,8 +107,8 @@ class Case:
     faulty: str = ""
     style: str = ""  # how the faulty release came to main
     revert_picked: bool = False  # a person picks the revert to develop before anything else happens there
+    late_fix: int | None = None  # which file a hotfix changes that comes to main alone after the patch release
     partial: bool = False  # the Git host sends files when they are asked for, and not with the history
-    doubtful: bool = False  # the model knows what is right, but git may well hand it to people
     story: list[str] = field(default_factory=list)
 
     def commit(self, tree: Mapping[int, File], parents: Iterable[int], message: str) -> int:
@@ -125,36 +132,46 @@ class Case:
                 left.extend(self.nodes[each].parents)
         return found
 
+    def merge_bases(self, one: int, other: int) -> set[int]:
+        """The best commits that two have in common."""
+        common = self.ancestors(one) & self.ancestors(other)
+        return {each for each in common if not any(each in self.ancestors(more) - {more} for more in common)}
+
 
 def files(tree: Mapping[int, File]) -> Files:
     """What plain git must list of a tree."""
     return {each.path: (each.mode, each.object) for each in tree.values()}
 
 
-def stream(case: Case) -> bytes:
-    """The repository as `git fast-import` reads it."""
-    out = [b"feature done\n"]
-    for number, node in enumerate(case.nodes):
-        out.append(b"reset refs/work\n\ncommit refs/work\nmark :%d\n" % (number + 1))
-        out.append(b"committer Ada <ada@lab> %d +0000\n%s" % (WHEN + number, _data(node.message.encode())))
-        for word, parent in zip([b"from", *[b"merge"] * 9], node.parents, strict=False):
-            out.append(b"%s :%d\n" % (word, parent + 1))
-        out.append(b"deleteall\n")
-        for each in node.tree.values():
-            path = each.path.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
-            if each.kind is Kind.SUBMODULE:
-                out.append(b'M 160000 %s "%s"\n' % (each.content, path))
-            else:
-                out.append(b'M %s inline "%s"\n%s' % (each.mode.encode(), path, _data(each.content)))
-    heads = {"main": case.main, **case.branches} | ({} if case.develop is None else {"develop": case.develop})
-    out += [b"reset refs/heads/%s\nfrom :%d\n" % (name.encode(), node + 1) for name, node in heads.items()]
-    for tag, (node_number, annotated) in case.tags.items():
-        if annotated:
-            out.append(b"tag %s\nfrom :%d\n" % (tag.encode(), node_number + 1))
-            out.append(b"tagger Ada <ada@lab> %d +0000\n%s" % (WHEN, _data(tag.encode())))
-        else:
-            out.append(b"reset refs/tags/%s\nfrom :%d\n" % (tag.encode(), node_number + 1))
-    return b"".join([*out, b"done\n"])
+def above(path: bytes) -> set[bytes]:
+    """The directories that a path lies in."""
+    parts = path.split(b"/")
+    return {b"/".join(parts[:length]) for length in range(1, len(parts))}
+
+
+def clashing(tree: Mapping[int, File]) -> set[bytes]:
+    """Paths at which there is more than one thing, a directory among them."""
+    there = Counter(file.path for file in tree.values())
+    folders = {folder for path in there for folder in above(path)}
+    return {path for path, number in there.items() if number > 1 or path in folders}
+
+
+def beside(tree: Mapping[int, File], first: Mapping[int, File]) -> Tree:
+    """Things, and what of a tree has room beside them."""
+    result = dict(first)
+    for number, file in tree.items():
+        if number not in result and not clashing({**result, number: file}):
+            result[number] = file
+    return result
+
+
+def merges_by_lines(tree: Mapping[int, File], path: bytes) -> bool:
+    """Whether a tree's own .gitattributes let git merge what lies at a path line by line; the nearest one wins."""
+    rules = {file.path: file for file in tree.values() if file.kind is Kind.ATTRIBUTES}
+    nearest = [rules[each] for each in (b"svc-a/.gitattributes", b".gitattributes") if each in rules
+               and path.startswith(each.removesuffix(b".gitattributes"))]  # fmt: skip
+    said = (RULES[file.slots[0] % len(RULES)] for file in nearest)
+    return not any(rule != RULES[0] and (path.endswith(b".py") or rule.startswith(b"* ")) for rule in said)
 
 
 def with_slot(file: File, slot: int, said: int) -> File:
@@ -162,7 +179,3 @@ def with_slot(file: File, slot: int, said: int) -> File:
     slots = list(file.slots)
     slots[slot if file.kind.slotted else 0] = said
     return replace(file, slots=tuple(slots))
-
-
-def _data(content: bytes) -> bytes:
-    return b"data %d\n%s\n" % (len(content), content)

@@ -1,14 +1,22 @@
 """What taking a release out must give, by the model's own rules; git is not asked, nor is what is tested."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from itertools import count
-from typing import TypeVar
 
 import semver
 
-from tests.histories.model import Case, File, Tree, files
+from tests.histories.merging import NEW, Overlap, made_of_both, merge
+from tests.histories.model import Case, File, Tree, files, merges_by_lines
+
+NOT_ON_MAIN = "it is not on main"
+NO_STABLE = "there is no stable release"
+SAME_COMMIT = "the stable release is the same commit"
+ELSEWHERE = "a newer release was made elsewhere"
+BUILT_ON = "a newer release was built on it"
+NOTHING = "nothing lies between"
+OVERLAP = "later work changed the same"
+BY_LINES = "a file would be merged by lines that is to be merged as a whole"
 
 
 class Verdict(StrEnum):
@@ -22,140 +30,63 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The only right end; `tree` and `patch` where there is one."""
+    """The only right end; `tree` and `patch` where there is one, `paths` of which people must be told one."""
 
     verdict: Verdict
     why: str
     tree: Tree | None = None
     patch: str = ""
-
-
-T = TypeVar("T")
-NEW = 1_000_000  # above every number that is drawn
-
-
-class Overlap(Exception):
-    """Release and later work changed the same: people must decide."""
+    paths: frozenset[bytes] = frozenset()
 
 
 def expect(case: Case) -> Expected:
     """Judge a case."""
     faulty = case.tags[case.faulty][0]
     if faulty not in case.ancestors(case.main):
-        return Expected(Verdict.REFUSED, "not on main")
+        return Expected(Verdict.REFUSED, NOT_ON_MAIN)
     stable, why = _stable(case, faulty)
     if stable is None:
         return Expected(Verdict.REFUSED, why)
     if any(_newer(case, tag, faulty) for tag in case.tags):
-        return Expected(Verdict.REFUSED, "a newer release was built on it")
+        return Expected(Verdict.REFUSED, BUILT_ON)
+    if why:
+        return Expected(Verdict.REFUSED, why)
     base, ours = case.nodes[faulty].tree, case.nodes[case.main].tree
     wanted = _within(case, base, case.nodes[case.tags[stable][0]].tree)
     if files(wanted) == files(base):
-        return Expected(Verdict.REFUSED, "nothing lies between")
+        return Expected(Verdict.REFUSED, NOTHING)
     patch = _next(case)
     if case.main == faulty:
         return Expected(Verdict.TREE, "nothing came after", wanted, patch)
     try:
         tree, mixed, moved = merge(base, ours, wanted)
     except Overlap as overlap:
-        return Expected(Verdict.HOTFIX, str(overlap))
-    certain = not (mixed or moved or case.doubtful)
+        return Expected(Verdict.HOTFIX, OVERLAP, paths=overlap.paths)
+    by_lines, whole = (
+        {path for path in each if not merges_by_lines(ours, path)} for each in made_of_both(ours, wanted, tree)
+    )
+    if by_lines:
+        return Expected(Verdict.HOTFIX, BY_LINES, paths=frozenset(by_lines))
+    certain = not (mixed or moved or whole) and _can_come_back(wanted, tree, base)
     return Expected(Verdict.TREE if certain else Verdict.TREE_OR_HOTFIX, "merged", tree, patch)
 
 
-def next_release(case: Case) -> tuple[Tree, bool]:
-    """What the next release must hold: main and develop together, as if nothing had been taken out. Raises Overlap.
-
-    The second is false where git has an excuse to hand it to people.
-    """
-    assert case.develop is not None
-    base = case.nodes[case.tags[case.faulty][0]].tree
-    tree, _, moved = merge(base, case.nodes[case.main].tree, case.nodes[case.develop].tree)
-    return tree, not moved
-
-
-def merge(base: Tree, ours: Tree, theirs: Tree) -> tuple[Tree, bool, bool]:
-    """Merge thing by thing; also whether a file has the same from both and more from each, and whether something
-    that git merges as a whole was moved. Raises Overlap.
-    """
-    ours, theirs = _as_git_follows(base, ours), _as_git_follows(base, theirs)
-    merged, any_mixed, any_moved = Tree(), False, False
-    for each in sorted({*base, *ours, *theirs}):
-        before, mine, other = base.get(each), ours.get(each), theirs.get(each)
-        if before and mine and other:
-            merged[each], mixed, moved = _file(before, mine, other)
-            any_mixed, any_moved = any_mixed or mixed, any_moved or moved
-        elif mine in (before, other) or other == before:
-            chosen = other if mine == before else mine
-            if chosen:
-                merged[each] = chosen
-        elif before is None and mine and other and mine.path != other.path:
-            merged |= {each: mine, max((*base, *ours, *theirs, *merged)) + NEW: other}  # two new things, to git
-        else:
-            raise Overlap(f"{before or mine} was changed here and removed there")
-    return merged, any_mixed, any_moved
-
-
-def _as_git_follows(base: Tree, tree: Tree) -> Tree:
-    """Number a tree's things as git sees them from `base`: one at its old path is the same, and so is one that moved
-    and stayed what it was, line by line where it is a text. Anything else is gone, and a new thing is there.
-    """
-    at = {file.path: number for number, file in base.items()}
-    followed, moved = Tree(), Tree()
-    for number, file in tree.items():
-        old = at.get(file.path)
-        if old is not None and base[old].source == file.source:
-            followed[old] = file
-        else:
-            moved[number] = file
-    for number, file in moved.items():
-        alike = [
-            each
-            for each, known in base.items()
-            if each not in followed and known.source == file.source and (file.kind.slotted or known.slots == file.slots)
-        ]
-        free = next(each for each in count(number, NEW) if each not in base and each not in followed)
-        followed[number if number in alike else alike[0] if alike else free] = file
-    return followed
-
-
-def _file(before: File, mine: File, other: File) -> tuple[File, bool, bool]:
-    path = _pick(before.path, mine.path, other.path)
-    executable = _pick(before.executable, mine.executable, other.executable)
-    if before.kind.slotted:
-        slots = tuple(_pick(*each) for each in zip(before.slots, mine.slots, other.slots, strict=True))
-    else:
-        slots = _pick(before.slots, mine.slots, other.slots)
-    result = replace(before, path=path, executable=executable, slots=slots)
-    # Both took the same out, and later work lies in the same file: putting the release on again brings more back.
-    alike = [_alike(*each) for each in zip(before.slots, mine.slots, other.slots, strict=True)]
-    alike += [_alike(before.path, mine.path, other.path), _alike(before.executable, mine.executable, other.executable)]
-    mixed = any(alike) and result not in (mine, other)
-    # What is no text is followed by a rename only when nothing else of it changed.
-    moved = len({before.path, mine.path, other.path}) > 1 and not before.kind.slotted
-    return result, mixed, moved
-
-
-def _pick(before: T, mine: T, other: T) -> T:
-    if mine in (before, other):
-        return other
-    if other == before:
-        return mine
-    raise Overlap(f"{before!r} became {mine!r} and {other!r}")
-
-
-def _alike(before: object, mine: object, other: object) -> bool:
-    return mine == other != before
+def _can_come_back(wanted: Tree, tree: Tree, released: Tree) -> bool:
+    """Whether the release could be put on again: not where later work lies in the place of what it had."""
+    try:
+        _, _, moved = merge(wanted, tree, released)
+    except Overlap:
+        return False
+    return not moved
 
 
 def _within(case: Case, base: Mapping[int, File], stable: Mapping[int, File]) -> Tree:
-    paths = case.catalogue.get("paths")
-    if not isinstance(paths, tuple):
+    """What is to come out: the stable release's tree, or of a shared repository what it has below the paths."""
+    if "paths" not in case.catalogue:
         return dict(stable)
-    mine = {number for tree in (base, stable) for number, file in tree.items() if file.path.startswith(b"svc-a/")}
-    return {number: file for number, file in base.items() if number not in mine} | {
-        number: file for number, file in stable.items() if number in mine
-    }
+    others = {number: file for number, file in base.items() if not file.path.startswith(b"svc-a/")}
+    own = {number: file for number, file in stable.items() if file.path.startswith(b"svc-a/")}
+    return others | {number + NEW if number in others else number: file for number, file in own.items()}
 
 
 def _stable(case: Case, faulty: int) -> tuple[str | None, str]:
@@ -177,13 +108,13 @@ def _stable(case: Case, faulty: int) -> tuple[str | None, str]:
     past = case.ancestors(faulty)
     inside = {version: tag for version, tag in older.items() if tag in case.tags and case.tags[tag][0] in past}
     if not inside:
-        return None, "no stable release"
+        return None, NO_STABLE
     chosen = inside[max(inside)]
     if case.tags[chosen][0] == faulty:
-        return None, "the same commit"
+        return None, SAME_COMMIT
     aside = [tag for version, tag in older.items() if version > max(inside) and tag not in inside.values()]
     if any(tag not in case.tags or case.tags[tag][0] not in on_main for tag in aside):
-        return None, "a newer release was made elsewhere"
+        return chosen, ELSEWHERE
     return chosen, ""
 
 

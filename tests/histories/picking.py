@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from hashlib import sha1
 
 from tests.histories.changes import Changes
-from tests.histories.model import Case, Tree
-from tests.histories.oracle import Overlap, merge
+from tests.histories.merging import Overlap, merge
+from tests.histories.model import Case, Tree, beside
 
 PICKED = "(cherry picked from commit "
 
@@ -73,7 +73,15 @@ def bring(case: Case, fork: int, tip: int, title: str) -> None:
 def _theirs(before: Tree, main: Tree, after: Tree) -> Tree:
     changed = {each for each in {*before, *after} if before.get(each) != after.get(each)}
     kept = {each: file for each, file in main.items() if each not in changed}
-    return kept | {each: after[each] for each in changed if each in after}
+    return beside(kept, {each: after[each] for each in changed if each in after})
+
+
+def pick_parts(case: Case, drawn: Changes, before: int) -> None:
+    """Some of the commits of the faulty release, one by one, to develop."""
+    assert case.develop is not None
+    for node in sorted(case.ancestors(case.main) - case.ancestors(before)):
+        if drawn.chance(2):
+            case.develop = pick(case, node, case.develop)
 
 
 def _line(case: Case, tip: int, known: set[int]) -> list[int]:

@@ -16,6 +16,16 @@ ENVIRONMENT = clean_environment() | ADA | NOON | {"GIT_ALLOW_PROTOCOL": "file"}
 Files = dict[bytes, tuple[str, str]]  # path: mode, object id
 
 
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """What a ref points to: an object, and the commit that this is or that this tag stands for."""
+
+    object: str
+    commit: str
+    tree: str
+    parents: tuple[str, ...]
+
+
 def attempt(
     at: Path, *args: str | bytes, given: bytes = b"", env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
@@ -38,6 +48,18 @@ def shell(at: Path, command: str) -> str:
     done = subprocess.run(["sh", "-c", command], cwd=at, env=env, capture_output=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, b""), f"{command}: {done.stderr!r} {done.stdout!r}"
     return done.stdout.decode(errors="surrogateescape").removesuffix("\n")
+
+
+def files_of(at: Path, revision: str) -> Files:
+    """Every file that plain git lists of a revision: its mode and its blob."""
+    listed = attempt(at, "ls-tree", "-r", "-z", "--end-of-options", revision)
+    assert listed.returncode == 0, listed.stderr
+    found = {}
+    for row in listed.stdout.split(b"\0")[:-1]:
+        entry, _, path = row.partition(b"\t")
+        mode, _, name = entry.decode().split()
+        found[path] = (mode, name)
+    return found
 
 
 def blob(content: bytes) -> str:
@@ -76,18 +98,22 @@ class Remote:
         """Every ref and what it points to."""
         return self.git("for-each-ref", "--format=%(refname) %(objectname)")
 
+    def tips(self) -> dict[str, Tip]:
+        """Every ref and what it points to, with the tree and the parents of that commit."""
+        asked = ("objecttype", "refname", "objectname", "tree", "parent", "*objectname", "*tree", "*parent")
+        listed = self.git("for-each-ref", "--format=" + "".join(f"%({each})%09" for each in asked) + "end")
+        found = {}
+        for kind, name, thing, *own, tagged, tree, parents, _ in (line.split("\t") for line in listed.split("\n")):
+            commit, tree, parents = (tagged, tree, parents) if kind == "tag" else (thing, *own)
+            found[name] = Tip(thing, commit, tree, tuple(parents.split()))
+        return found
+
     def files(self, revision: str) -> Files:
         """Every file of a revision: its mode and its blob."""
-        listed = attempt(self.path, "ls-tree", "-r", "-z", "--end-of-options", revision)
-        assert listed.returncode == 0, listed.stderr
-        found = {}
-        for row in listed.stdout.split(b"\0")[:-1]:
-            entry, _, path = row.partition(b"\t")
-            mode, _, name = entry.decode().split()
-            found[path] = (mode, name)
-        return found
+        return files_of(self.path, revision)
 
     def clone(self, directory: Path) -> Path:
         """A fresh clone, as anybody makes it, without files: histories hold names that a disk may not take."""
-        git(self.root, "clone", "--quiet", "--no-checkout", str(self.path), str(directory))
+        plain = ("-c", "core.protectNTFS=false")  # which declines a backslash in a name
+        git(self.root, "clone", "--quiet", "--no-checkout", *plain, str(self.path), str(directory))
         return directory
