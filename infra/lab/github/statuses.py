@@ -70,7 +70,6 @@ def _combined(call: Call) -> dict[str, Any]:
 ROUTES = [
     route("POST", "/statuses/{sha}", _create),
     route("GET", "/commits/{ref:path}/statuses", _list),
-    route("GET", "/statuses/{ref:path}", _list),  # GitHub's older address, which clients still use
     route("GET", "/statuses/{ref:path}", _list),  # undocumented by now, still served, and what PyGithub asks for
     route("GET", "/commits/{ref:path}/status", _combined),
 ]
