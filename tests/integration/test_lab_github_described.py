@@ -88,7 +88,9 @@ def test_a_test_that_calls_wrongly_fails(tmp_path: Path) -> None:
     done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
 
     assert done.returncode == 1, done.stdout
-    said = "GET /repos/acme/shop/pulls, answered 200, asked what pulls/list does not take: it has no `stat` in its query"
+    said = (
+        "GET /repos/acme/shop/pulls, answered 200, asked what pulls/list does not take: it has no `stat` in its query"
+    )
     assert said in done.stdout
 
 

@@ -61,7 +61,10 @@ class Contract:
             asked = []
         answered = self._answered(operation, exchange)
         return [
-            *(f"{call}, answered {exchange.status}, asked what {operation.name} does not take: {each}" for each in asked),
+            *(
+                f"{call}, answered {exchange.status}, asked what {operation.name} does not take: {each}"
+                for each in asked
+            ),
             *(f"{call} was answered {exchange.status}, not as {operation.name} is: {each}" for each in answered),
         ]
 

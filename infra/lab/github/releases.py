@@ -10,6 +10,7 @@ from typing import Any
 from infra.lab.github.answers import Answer, ApiError, invalid, now, timestamp
 from infra.lab.github.assets import asset_shape, assets_of
 from infra.lab.github.bare import REF
+from infra.lab.github.lengths import RELEASE, must_fit
 from infra.lab.github.people import node_id, person, repository_shape
 from infra.lab.github.pushes import announce_push
 from infra.lab.github.rest import Call, known, page_of, required, route
@@ -59,6 +60,7 @@ def _the_latest(call: Call) -> Document | None:
 
 def _create(call: Call) -> Answer:
     required(call, "tag_name")
+    must_fit(call.body, RELEASE)
     given = {key: call.body[key] for key in _FIELDS if call.body.get(key) is not None}
     release: Document = {"target_commitish": "main", "name": None, "body": None, "draft": False}
     release |= {"prerelease": False} | given
@@ -77,6 +79,7 @@ def _create(call: Call) -> Answer:
 
 def _update(call: Call) -> dict[str, Any]:
     before = release_of(call)
+    must_fit(call.body, RELEASE)
     release = before | {key: call.body[key] for key in _FIELDS if call.body.get(key) is not None}
     _must_stay(before, release)
     if release["tag_name"] != before["tag_name"] or (before["draft"] and not release["draft"]):
