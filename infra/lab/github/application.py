@@ -43,7 +43,7 @@ from infra.lab.github.tokens import authenticate, not_accessible
 from infra.lab.github_description import OBJECTIONS, find_description
 
 # commits comes last: its `/commits/{ref:path}` would take what belongs to the others.
-_RESOURCES = (
+RESOURCES = (
     people, git_data, refs, releases, assets, statuses, checks, pulls, merging, conversations, deployments, hooks, runs,
     branches, commits,
 )  # fmt: skip
@@ -53,7 +53,7 @@ def application(directory: Path, url: str) -> ASGIApp:
     """GitHub at `url`, with its repositories and its memory in `directory`."""
     store = Store(memory(directory))
     platform = Platform(store, repositories(directory), url, Courier(store))
-    named = [route for part in _RESOURCES for route in part.ROUTES]
+    named = [route for part in RESOURCES for route in part.ROUTES]
     numbered = [by_number(route) for route in named]
     others = [Route("/api/v3/user", _user), *assets.UPLOADS, *graphql.ROUTES, *git_http.ROUTES]
     inner = Starlette(

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from openapi_schema_validator import OAS30Validator, oas30_format_checker
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT4
 
 from infra.lab.github.operations import Json, Operation, Operations
@@ -46,7 +46,7 @@ class Contract:
     def __init__(self, document: Json) -> None:
         """Take the (reduced) document of the description."""
         self._operations = Operations(document)
-        whole = Resource(contents=document, specification=DRAFT4)
+        whole = DRAFT4.create_resource(document)
         self._registry: Registry[Any] = Registry().with_resource(DOCUMENT, whole)
         self._validator = cache(self._new_validator)
 

@@ -19,6 +19,7 @@ UNDOCUMENTED = {
 """Answers that GitHub gives at these operations, and its description leaves out."""
 OLD_ADDRESSES = {
     re.compile("(/repos/[^/]+/[^/]+)/statuses/(.+)"): r"\1/commits/\2/statuses",  # what PyGithub asks for
+    re.compile("(/repos/[^/]+/[^/]+)/git/refs/(.+)"): r"\1/git/ref/\2",  # the address that a ref itself gives
 }
 """Addresses to read from that GitHub no longer describes and still serves, and those that took their place."""
 PROBED = ("repos/create-release", "repos/create-commit-status", "pulls/create")
