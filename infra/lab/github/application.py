@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -42,6 +43,9 @@ from infra.lab.github.store import Store
 from infra.lab.github.tokens import authenticate, not_accessible
 from infra.lab.github_description import OBJECTIONS, find_description
 
+if TYPE_CHECKING:
+    from infra.lab.github.witness import Witness
+
 # commits comes last: its `/commits/{ref:path}` would take what belongs to the others.
 RESOURCES = (
     people, git_data, refs, releases, assets, statuses, checks, pulls, merging, conversations, deployments, hooks, runs,
@@ -52,7 +56,9 @@ RESOURCES = (
 def application(directory: Path, url: str) -> ASGIApp:
     """GitHub at `url`, with its repositories and its memory in `directory`."""
     store = Store(memory(directory))
-    platform = Platform(store, repositories(directory), url, Courier(store))
+    witness = _witness()
+    courier = Courier(store, witness.see_event if witness else None)
+    platform = Platform(store, repositories(directory), url, courier)
     named = [route for part in RESOURCES for route in part.ROUTES]
     numbered = [by_number(route) for route in named]
     others = [Route("/api/v3/user", _user), *assets.UPLOADS, *graphql.ROUTES, *git_http.ROUTES]
@@ -64,18 +70,18 @@ def application(directory: Path, url: str) -> ASGIApp:
     inner.state.platform = platform
     outer = Unreliable(inner, store)
     inner.router.routes.extend(outer.routes)
-    return _watched(outer)
+    return witness.over(outer) if witness else outer
 
 
-def _watched(app: ASGIApp) -> ASGIApp:
-    """Under the eyes of GitHub's own description, where somebody reads what it objects to: only the tests do."""
+def _witness() -> "Witness | None":
+    """GitHub's own description looks on where somebody reads what it objects to: only the tests do."""
     objections = os.environ.get(OBJECTIONS)
     if not objections:
-        return app
+        return None
     from infra.lab.github.contract import Contract  # the tests alone have what it needs
     from infra.lab.github.witness import Witness
 
-    return Witness(app, Contract(json.loads(find_description().read_text())), Path(objections))
+    return Witness(Contract(json.loads(find_description().read_text())), Path(objections))
 
 
 def memory(directory: Path) -> Path:

@@ -46,6 +46,7 @@ class Contract:
     def __init__(self, document: Json) -> None:
         """Take the (reduced) document of the description."""
         self._operations = Operations(document)
+        self._events = document["x-webhooks"].keys()
         whole = DRAFT4.create_resource(document)
         self._registry: Registry[Any] = Registry().with_resource(DOCUMENT, whole)
         self._validator = cache(self._new_validator)
@@ -67,6 +68,15 @@ class Contract:
             ),
             *(f"{call} was answered {exchange.status}, not as {operation.name} is: {each}" for each in answered),
         ]
+
+    def objections_to_event(self, event: str, payload: Json) -> list[str]:
+        """What GitHub's description has against the event of a webhook."""
+        action = payload.get("action")
+        name = f"{event}_{action}".replace("_", "-") if action else event
+        if name not in self._events:
+            return [f"webhook {name}: GitHub describes no such event"]
+        found = self._complaints(f"#/x-webhooks/{name}/post/requestBody/content/application~1json/schema", payload)
+        return [f"webhook {name} tells what GitHub's does not: {each}" for each in found]
 
     def _parameters(self, operation: Operation, values: Mapping[str, str], query: str) -> Iterator[str]:
         known = {(each["in"], each["name"]): each for each in operation.said["parameters"]}

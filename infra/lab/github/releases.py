@@ -91,7 +91,11 @@ def _update(call: Call) -> dict[str, Any]:
     if "make_latest" in call.body or (before["draft"] and not release["draft"]):
         release["latest_since"] = _latest_since(call, release)
     after = call.platform.store.change(before, **(release | {"updated_at": now()}))
-    _announce(call, after, "published" if before["draft"] and not after["draft"] else "edited")
+    if before["draft"] and not after["draft"]:
+        _announce(call, after, "published")
+    else:
+        changed = [key for key in ("tag_name", "name", "body") if before[key] != after[key]]
+        _announce(call, after, "edited", changes={key: {"from": before[key] or ""} for key in changed})
     return _shape(call, after)
 
 
@@ -167,12 +171,13 @@ def _delete(call: Call) -> Answer:
     return Answer(None, 204)
 
 
-def _announce(call: Call, release: Document, action: str) -> None:
+def _announce(call: Call, release: Document, action: str, **more: Any) -> None:
     payload = {
         "action": action,
         "release": _shape(call, release),
         "repository": repository_shape(call.platform, call.repository),
         "sender": person(call.platform, call.user["login"]),
+        **more,
     }
     call.platform.courier.announce(call.name, "release", payload)
 

@@ -1,11 +1,12 @@
 """ASGI middleware in front of everything: holds each exchange of the REST API against GitHub's own description.
 
-What is wrong is written to a file, before the answer ends: whoever has the answer finds it there.
+The events of webhooks, too. What is wrong is written to a file, before the answer ends: whoever has it finds it there.
 """
 
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
@@ -14,18 +15,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from infra.lab.github.contract import Contract, Exchange
 
 _REST = re.compile(r"/api/(?:v3|uploads)(?P<path>/.*)")
-_NUMBERED = re.compile(r"/repositories/(\d+)(?=/|$)")
+_NUMBERED = re.compile(r"^/repositories/(\d+)(?=/|$)")
 
 
 class Witness:
-    """Sees each request and its answer whole, and lets both pass unchanged."""
+    """Sees each request and its answer whole, and each event, and lets them pass unchanged."""
 
-    def __init__(self, app: ASGIApp, contract: Contract, file: Path) -> None:
-        """Watch over an application."""
-        self._app = app
+    _app: ASGIApp
+
+    def __init__(self, contract: Contract, file: Path) -> None:
+        """What is seen stays within this contract, or is written to the file."""
         self._contract = contract
         self._file = file
-        self._fine: set[Exchange] = set()
+        self._fine: set[int] = set()
+
+    def over(self, app: ASGIApp) -> ASGIApp:
+        """The same application, watched."""
+        self._app = app
+        return self
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a call on; Git and GraphQL are not described, and pass unseen."""
@@ -51,12 +58,19 @@ class Witness:
         body = b"".join(each.get("body", b"") for each in sent)
         await self._app(scope, again, keep)
 
+    def see_event(self, event: str, payload: dict[str, Any]) -> None:
+        """Hold the event of a webhook against the description."""
+        self._object(self._contract.objections_to_event(event, payload))
+
     def _judge(self, exchange: Exchange) -> None:
-        if exchange in self._fine:  # whoever waits asks the same again and again
+        if hash(exchange) in self._fine:  # whoever waits asks the same again and again
             return
         objections = self._contract.objections(exchange)
         if not objections:
-            self._fine.add(exchange)
+            self._fine.add(hash(exchange))
+        self._object(objections)
+
+    def _object(self, objections: list[str]) -> None:
         with self._file.open("a") as file:
             file.writelines(f"{json.dumps(each)}\n" for each in objections)
 
