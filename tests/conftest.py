@@ -7,7 +7,9 @@ import pytest
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
+from infra.lab.github_description import OBJECTIONS
 from tests.memory import move_in, move_out
+from tests.objections import Objections
 
 ROOM = pytest.StashKey[Path]()
 
@@ -32,6 +34,23 @@ def _git_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RIPCORD_GIT_CACHE", str(tmp_path_factory.mktemp("git-cache")))
         yield
+
+
+@pytest.fixture(name="all_objections", autouse=True, scope="session")
+def _all_objections(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Objections]:
+    """Every Git host of this session, whoever starts it, tells what is not as GitHub describes its API."""
+    objections = Objections(tmp_path_factory.mktemp("objections") / "said.jsonl")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(OBJECTIONS, str(objections.file))
+        yield objections
+    objections.must_be_none()
+
+
+@pytest.fixture(name="objections", autouse=True)
+def _objections(all_objections: Objections) -> Iterator[Objections]:
+    """A test fails when its calls, or the answers it got, are not as GitHub describes them."""
+    yield all_objections
+    all_objections.must_be_none()
 
 
 class ByServers(LoadScopeScheduling):  # type: ignore[misc]

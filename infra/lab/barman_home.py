@@ -15,7 +15,7 @@ from pathlib import Path
 from infra.lab import debian
 from infra.lab.cache import cache, hold, lock, making, prune
 from infra.lab.process import LabError
-from infra.lab.pythons import find_python
+from infra.lab.pythons import find_python, find_uv
 
 NAME = "barman"
 OLDEST = (3, 11)
@@ -76,14 +76,10 @@ def _install(python: Path, built: Path) -> None:
 
 
 def _uv(arguments: list[str]) -> None:
-    """Run the uv that infra/bootstrap has put into the cache, as it does."""
+    """Run uv as infra/bootstrap does."""
     home = cache()
-    ours = max(home.glob("uv-*/bin/uv"), key=lambda path: path.stat().st_mtime, default=None)
-    uv = ours or shutil.which("uv")
-    if uv is None:
-        raise LabError(f"no uv in {home} to install Barman with: run infra/bootstrap")
     env = {**os.environ, "UV_CACHE_DIR": str(home / "uv-cache"), "UV_PYTHON_DOWNLOADS": "never"}
-    argv = [uv, "--system-certs", "--quiet", *arguments]
+    argv = [find_uv(), "--system-certs", "--quiet", *arguments]
     try:
         done = subprocess.run(argv, cwd=home, env=env, capture_output=True, text=True, check=False, timeout=SECONDS)
     except subprocess.TimeoutExpired:

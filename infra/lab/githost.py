@@ -1,6 +1,7 @@
 """The team's Git host: a GitHub of its own on 127.0.0.1 (`infra/lab/github/`), killable like a real one."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from infra.lab.github.application import application, memory, repositories
 from infra.lab.github.bare import Bare
 from infra.lab.github.desk import Desk
 from infra.lab.github.store import Store
+from infra.lab.github_description import OBJECTIONS, find_description
 from infra.lab.process import Process, accepts, free_port, run, wait_until
 from infra.lab.restart import Restartable
 
@@ -93,6 +95,8 @@ class GitHost(Restartable, Desk):
 
     @contextmanager
     def _serve(self) -> Iterator[Process]:
+        if os.environ.get(OBJECTIONS):
+            find_description()  # here, where a failure is a sentence and the server is not waited for
         argv = [sys.executable, "-m", "infra.lab.githost", str(self.directory), str(self.port)]
         with run("githost", argv, directory=self.directory, cwd=ROOT) as process:
             wait_until(lambda: accepts(self.port), what="the Git host", seconds=30, process=process)

@@ -1,11 +1,13 @@
-"""A Python for those of the lab's servers that run as another user than the tests."""
+"""A Python for those of the lab's servers that run as another user than the tests, and the uv that installs for it."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from infra.lab.cache import cache
 from infra.lab.process import LabError
 
 
@@ -15,6 +17,15 @@ def find_python(oldest: tuple[int, int]) -> Path:
     if found is None:
         version = ".".join(map(str, oldest))
         raise LabError(f"no Python {version} or newer that every user can run: run `apt-get install python3`")
+    return found
+
+
+def find_uv() -> str:
+    """The uv that infra/bootstrap has put into the cache, or the machine's. Raises LabError when there is none."""
+    ours = max(cache().glob("uv-*/bin/uv"), key=lambda path: path.stat().st_mtime, default=None)
+    found = str(ours) if ours else shutil.which("uv")
+    if found is None:
+        raise LabError(f"no uv in {cache()} to install with: run infra/bootstrap")
     return found
 
 

@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from infra.lab.githost import GitHost
 from infra.lab.github.faults import Unreliable
 from infra.lab.github.store import Store
+from infra.lab.process import wait_until
 from tests.integration.plain_git import commit, git, new_clone, rest
 
 
@@ -120,6 +121,32 @@ def test_a_renamed_repository_is_found_under_its_number(host: GitHost, name: str
     git("push", "--quiet", "origin", "main", at=clone, token=token)
     assert git("rev-parse", "main", at=host.bare(new)) == git("rev-parse", "main", at=clone)
     assert [r["tag_name"] for r in rest(host, token, "GET", f"/repos/{new}/releases").json()] == ["v2.0.0", "v1.0.0"]
+
+
+def test_a_head_that_moved_is_noticed_late(host: GitHost, name: str, clone: Path) -> None:
+    """Until then the request is judged, and refused, by the head it had; git itself has the new one."""
+    token, place = host.token("ada"), f"/repos/{name}/pulls/1"
+    git("checkout", "--quiet", "-b", "topic", at=clone)
+    old = commit(clone, "one")
+    git("push", "--quiet", "origin", "topic", at=clone, token=token)
+    rest(host, token, "POST", f"/repos/{name}/pulls", title="x", head="topic", base="main").raise_for_status()
+    host.lag_heads(name, 2)
+    new = commit(clone, "two")
+    git("push", "--quiet", "origin", "topic", at=clone, token=token)
+
+    seen = rest(host, token, "GET", place).json()
+    merges = [rest(host, token, "PUT", f"{place}/merge", sha=sha) for sha in (new, old)]
+    update = rest(host, token, "PUT", f"{place}/update-branch", expected_head_sha=new)
+
+    assert (seen["head"]["sha"], seen["mergeable"], seen["mergeable_state"]) == (old, None, "unknown")
+    assert rest(host, token, "GET", f"/repos/{name}/git/ref/heads/topic").json()["object"]["sha"] == new
+    assert [each.status_code for each in merges] == [409, 409]
+    assert [each.json()["message"].partition(".")[0] for each in merges] == [
+        "Head branch was modified", "Head branch is out of date",
+    ]  # fmt: skip
+    assert update.status_code == 422
+    wait_until(lambda: rest(host, token, "GET", place).json()["head"]["sha"] == new, what="the new head", seconds=10)
+    rest(host, token, "PUT", f"{place}/merge", sha=new).raise_for_status()
 
 
 def test_what_has_not_changed_is_not_sent_again(host: GitHost, name: str, clone: Path) -> None:

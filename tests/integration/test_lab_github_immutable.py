@@ -8,6 +8,7 @@ import pytest
 
 from infra.lab.githost import GitHost
 from tests.integration.plain_git import commit, git, new_clone, rest, try_git
+from tests.objections import Objections
 
 
 @pytest.fixture(name="clone")
@@ -103,7 +104,9 @@ def test_an_ordinary_release_frees_its_tag(host: GitHost, name: str, clone: Path
     assert call(host, name, "POST", "", tag_name="v1.0.0").status_code == 201
 
 
-def test_legacy_goes_by_the_date_of_the_commit_and_then_by_the_version(host: GitHost, name: str, clone: Path) -> None:
+def test_legacy_goes_by_the_date_of_the_commit_and_then_by_the_version(
+    host: GitHost, name: str, clone: Path, objections: Objections
+) -> None:
     """An older commit or a lower version does not become the latest with `legacy`; with `true` it does."""
     token = host.token("ada")
     git("push", "--quiet", "origin", "main:refs/tags/v1.0.10", "main:refs/tags/v1.0.9", at=clone, token=token)
@@ -119,3 +122,4 @@ def test_legacy_goes_by_the_date_of_the_commit_and_then_by_the_version(host: Git
     assert latest_after("v1.0.10", "legacy") == "v1.0.10"
     assert latest_after("v1.0.0", "true") == "v1.0.0"
     assert call(host, name, "POST", "", tag_name="v3.0.0", make_latest="perhaps").status_code == 422
+    assert "'perhaps' is not one of ['true', 'false', 'legacy']" in objections.take()[0]

@@ -8,6 +8,7 @@ import pytest
 
 from infra.lab.githost import GitHost
 from tests.integration.plain_git import commit, git, new_clone, rest
+from tests.objections import Objections
 
 
 @pytest.fixture(name="clone")
@@ -130,13 +131,14 @@ def test_whether_it_can_be_merged_is_unknown_at_first(host: GitHost, name: str, 
     assert merge(host, name, 1) == (405, "Pull Request is not mergeable")
 
 
-def test_a_draft_is_ready_only_by_graphql(host: GitHost, name: str, clone: Path) -> None:
+def test_a_draft_is_ready_only_by_graphql(host: GitHost, name: str, clone: Path, objections: Objections) -> None:
     """REST takes `draft: false` and does nothing; the mutation does it, and then the request can be merged."""
     branch(host, clone, "one")
     number = opened(host, name, draft=True)
     assert state(host, name, number) == (True, "draft")
     assert merge(host, name, number) == (405, "Pull Request is still a draft")
     assert call(host, name, "PATCH", f"/pulls/{number}", draft=False).json()["draft"] is True
+    assert objections.take()[0].endswith("pulls/update does not take: it has no `draft` in its body")
 
     node = call(host, name, "GET", f"/pulls/{number}").json()["node_id"]
     query = (

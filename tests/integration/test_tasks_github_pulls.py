@@ -1,6 +1,7 @@
 """Pull requests on the lab's GitHub: one and no twin, spoken to once; plain HTTP is the witness."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -71,6 +72,22 @@ def test_one_that_a_person_closed_does_not_keep_the_next_from_being_opened(shop:
     shop.send("PATCH", f"/pulls/{closed.number}", state="closed")
 
     assert open_pull.fn(shop.proposal()).number != closed.number
+
+
+def test_a_head_that_github_shows_late_is_waited_for(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request is the one that is there, with the head that was pushed last, and that is what is merged."""
+    monkeypatch.setenv("RIPCORD_PATIENCE", "0.1")
+    shop.branch(BRANCH)
+    first = open_pull.fn(shop.proposal())
+    shop.host.lag_heads(shop.name, 1)
+    head = shop.branch(BRANCH, "anew")
+    assert shop.pulls()[0]["head"]["sha"] == first.sha
+
+    opened = open_pull.fn(replace(shop.proposal(), commit=head))
+
+    assert (opened.number, opened.sha) == (first.number, head)
+    merged = wait_and_merge.fn(shop.service, opened, "t", "m").merged_as
+    assert shop.bare("rev-parse", f"{merged}^2") == head
 
 
 def test_a_branch_that_brings_nothing_is_refused(shop: Shop) -> None:

@@ -1,8 +1,11 @@
 """The whole server as one ASGI application."""
 
+import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -39,9 +42,13 @@ from infra.lab.github.pushes import announce_push
 from infra.lab.github.rest import by_number
 from infra.lab.github.store import Store
 from infra.lab.github.tokens import authenticate, not_accessible
+from infra.lab.github_description import OBJECTIONS, find_description
+
+if TYPE_CHECKING:
+    from infra.lab.github.witness import Witness
 
 # commits comes last: its `/commits/{ref:path}` would take what belongs to the others.
-_RESOURCES = (
+RESOURCES = (
     people, git_data, refs, releases, assets, statuses, checks, pulls, merging, conversations, deployments, hooks, runs,
     branches, commits,
 )  # fmt: skip
@@ -50,8 +57,10 @@ _RESOURCES = (
 def application(directory: Path, url: str) -> ASGIApp:
     """GitHub at `url`, with its repositories and its memory in `directory`."""
     store = Store(memory(directory))
-    platform = Platform(store, repositories(directory), url, Courier(store))
-    named = [route for part in _RESOURCES for route in part.ROUTES]
+    witness = _witness()
+    courier = Courier(store, witness.see_event if witness else None)
+    platform = Platform(store, repositories(directory), url, courier)
+    named = [route for part in RESOURCES for route in part.ROUTES]
     numbered = [by_number(route) for route in named]
     others = [Route("/api/v3/user", _user), *apps.ROUTES, *assets.UPLOADS, *graphql.ROUTES, *git_http.ROUTES]
     inner = Starlette(
@@ -62,7 +71,18 @@ def application(directory: Path, url: str) -> ASGIApp:
     inner.state.platform = platform
     outer = Unreliable(inner, store)
     inner.router.routes.extend(outer.routes)
-    return outer
+    return witness.over(outer) if witness else outer
+
+
+def _witness() -> "Witness | None":
+    """GitHub's own description looks on where somebody reads what it objects to: only the tests do."""
+    objections = os.environ.get(OBJECTIONS)
+    if not objections:
+        return None
+    from infra.lab.github.contract import Contract  # the tests alone have what it needs
+    from infra.lab.github.witness import Witness
+
+    return Witness(Contract(json.loads(find_description().read_text())), Path(objections))
 
 
 def memory(directory: Path) -> Path:

@@ -3,8 +3,10 @@
 from typing import Any
 
 from infra.lab.github.answers import Answer, ApiError, invalid, now
+from infra.lab.github.heads import head_of
+from infra.lab.github.lengths import comment_must_fit
 from infra.lab.github.people import label_shape, node_id, person
-from infra.lab.github.pulls import head_of, one_pull
+from infra.lab.github.pulls import one_pull
 from infra.lab.github.rest import Call, page_of, required, route
 from infra.lab.github.store import Document
 
@@ -32,6 +34,7 @@ def _comment(call: Call, comment: Document) -> dict[str, Any]:
 def _add_comment(call: Call) -> Answer:
     pull = one_pull(call)
     required(call, "body")
+    comment_must_fit(call.body["body"])
     comment = call.platform.store.add(
         "comment", call.name, number=pull["number"], body=call.body["body"], user=call.user["login"], created_at=now()
     )
@@ -79,7 +82,7 @@ def _add_review(call: Call) -> dict[str, Any]:
         raise ApiError(422, "Unprocessable Entity", [f"Can not {word} your own pull request"])
     review = call.platform.store.add(
         "review", call.name, number=pull["number"], user=call.user["login"], state=_REVIEWS[event],
-        body=call.body.get("body") or "", submitted_at=now(), commit_id=head_of(call, pull),
+        body=call.body.get("body") or "", submitted_at=now(), commit_id=head_of(call.bare, pull),
     )  # fmt: skip
     return _review(call, review)
 

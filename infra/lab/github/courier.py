@@ -5,6 +5,7 @@ import hmac
 import json
 import threading
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,9 +25,10 @@ ACTIONS = "github-actions[bot]"
 class Courier:
     """Delivers from an outbox in the store, so that a restart loses nothing."""
 
-    def __init__(self, store: Store) -> None:
-        """Start with nothing in hand; `resume` takes up what an earlier process left."""
+    def __init__(self, store: Store, look: Callable[[str, dict[str, Any]], None] | None = None) -> None:
+        """Start with nothing in hand; `resume` takes up what an earlier process left. `look` sees each event first."""
         self._store = store
+        self._look = look
         self._carriers = ThreadPoolExecutor(max_workers=16, thread_name_prefix="courier")
         self._closing = threading.Event()
         self._client = httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False)
@@ -39,13 +41,15 @@ class Courier:
         """
         if payload["sender"]["login"] == ACTIONS:
             return
-        for hook in self._store.all("webhook", repository):
-            if event in hook["events"]:
-                delivery = self._store.add(
-                    "delivery", hook=hook["id"], of=repository, event=event, guid=str(uuid.uuid4()),
-                    payload=json.dumps(payload), attempts=0, delivered=False,
-                )  # fmt: skip
-                self._carriers.submit(self._carry, hook, delivery)
+        hooks = [hook for hook in self._store.all("webhook", repository) if event in hook["events"]]
+        if hooks and self._look:
+            self._look(event, payload)
+        for hook in hooks:
+            delivery = self._store.add(
+                "delivery", hook=hook["id"], of=repository, event=event, guid=str(uuid.uuid4()),
+                payload=json.dumps(payload), attempts=0, delivered=False,
+            )  # fmt: skip
+            self._carriers.submit(self._carry, hook, delivery)
 
     def resume(self) -> None:
         """Carry what was announced and never delivered, with a full number of attempts."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 from infra.lab.github.answers import Answer, ApiError, invalid, now
+from infra.lab.github.lengths import DEPLOYMENT_STATUS, must_fit
 from infra.lab.github.people import node_id, person, repository_shape
 from infra.lab.github.rest import Call, known, page_of, required, route
 from infra.lab.github.store import Document
@@ -73,6 +74,7 @@ def _create_status(call: Call) -> Answer:
     required(call, "state")
     if call.body["state"] not in STATES:
         raise invalid("DeploymentStatus", "state", "custom", f"state is not included in the list {list(STATES)}")
+    must_fit(call.body, DEPLOYMENT_STATUS)
     log = call.body.get("log_url") or call.body.get("target_url") or ""
     status = call.platform.store.add(
         "deployment_status", call.name, deployment=deployment["id"], state=call.body["state"], log_url=log,

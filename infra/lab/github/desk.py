@@ -84,6 +84,10 @@ class Desk:
         """Make the releases that are published from now on immutable."""
         self._store.change(self._known(full_name), immutable_releases=enabled)
 
+    def lag_heads(self, full_name: str, seconds: float) -> None:
+        """Let pull requests notice that long after a push that their head has moved, as GitHub's sometimes do."""
+        self._store.change(self._known(full_name), head_lag_seconds=seconds)
+
     def trust_key(self, public_key: str) -> None:
         """Register an SSH key for signing: commits that it has signed are verified."""
         with signers(repositories(self.directory)).open("a") as file:

@@ -88,11 +88,13 @@ class Unreliable:
         fault.times -= 1
         if not fault.after_effect:
             await asyncio.sleep(fault.delay_seconds)
+            scope["broken"] = bool(fault.status)
             await (self._broken(fault) if fault.status else self._app)(scope, receive, send)
             return
         late: list[Message] = []
         await self._app(scope, receive, _into(late))
         await asyncio.sleep(fault.delay_seconds)
+        scope["broken"] = bool(fault.status)
         if fault.status:
             await self._broken(fault)(scope, receive, send)
         for message in [] if fault.status else late:

@@ -5,8 +5,9 @@ from typing import Any
 
 from infra.lab.github.answers import Answer, ApiError, now
 from infra.lab.github.bare import Commit, GitError, Signature
+from infra.lab.github.heads import head_of, lags
 from infra.lab.github.mergeability import Judgement, judge, merged_tree
-from infra.lab.github.pulls import head_of, one_pull
+from infra.lab.github.pulls import one_pull
 from infra.lab.github.pushes import announce_push
 from infra.lab.github.rest import Call, route
 from infra.lab.github.rules import protection, workflow_sentence
@@ -15,6 +16,7 @@ from infra.lab.github.store import Document
 METHODS = {"merge": "Merge commits are", "squash": "Squash merges are", "rebase": "Rebase merges are"}
 _NOT_MERGEABLE = "Pull Request is not mergeable"
 _MOVED = "Base branch was modified. Review and try the merge again."
+_OUT_OF_DATE = "Head branch is out of date. Review and try the merge again."
 _UNSIGNABLE = "Base branch requires signed commits. Rebase merges cannot be automatically signed by GitHub."
 _GITHUB = ("GitHub", "noreply@github.com")
 
@@ -37,13 +39,15 @@ class _Merge:
 
 def _merge(call: Call) -> dict[str, Any]:
     pull = one_pull(call)
-    base, head = call.bare.commit_of(f"heads/{pull['base']}"), head_of(call, pull)
+    base, head = call.bare.commit_of(f"heads/{pull['base']}"), head_of(call.bare, pull)
     if pull["state"] != "open" or base is None:
         raise ApiError(405, _NOT_MERGEABLE)
     if pull["draft"]:
         raise ApiError(405, "Pull Request is still a draft")
     if call.body.get("sha", head) != head:
         raise ApiError(409, "Head branch was modified. Review and try the merge again.")
+    if lags(pull):
+        raise ApiError(409, _OUT_OF_DATE)
     method = _method(call)
     tree = _allowed_tree(judge(call.ground, pull, base, head))
     merge = _Merge(call, pull, base, head, tree)
@@ -67,7 +71,7 @@ def _allowed_tree(judgement: Judgement) -> str:
     if judgement.refusal:
         raise ApiError(405, judgement.refusal)
     if judgement.behind:
-        raise ApiError(409, "Head branch is out of date. Review and try the merge again.")
+        raise ApiError(409, _OUT_OF_DATE)
     return judgement.tree
 
 
@@ -150,10 +154,10 @@ def _arrive(merge: _Merge, sha: str) -> None:
 def _update_branch(call: Call) -> Answer:
     """Merge the base into the head, so that the request is up to date again."""
     pull = one_pull(call)
-    base, head = call.bare.commit_of(f"heads/{pull['base']}"), head_of(call, pull)
+    base, head = call.bare.commit_of(f"heads/{pull['base']}"), head_of(call.bare, pull)
     if pull["state"] != "open" or base is None:
         raise ApiError(422, "Cannot update the branch of a closed pull request.")
-    if call.body.get("expected_head_sha", head) != head:
+    if call.body.get("expected_head_sha", head) != head or lags(pull):
         raise ApiError(422, "expected head sha didn't match current head ref.")
     if call.bare.contains(head, base):
         raise ApiError(422, "There are no new commits on the base branch.")

@@ -60,6 +60,7 @@ def person(platform: Platform, login: str) -> dict[str, Any]:
         "html_url": f"{platform.url}/{login}",
         "type": user.get("account", "User") if user else "Organization",
         "site_admin": False,
+        "user_view_type": "public",
         **{f"{link}_url": f"{url}/{link}" for link in _USER_LINKS},
     }
 

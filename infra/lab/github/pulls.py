@@ -4,6 +4,8 @@ from typing import Any
 
 from infra.lab.github.answers import Answer, invalid, not_found, now
 from infra.lab.github.commits import changed_files, commit_shape, merge_base, resolve
+from infra.lab.github.heads import head_of, lags
+from infra.lab.github.lengths import PULL, must_fit
 from infra.lab.github.mergeability import judge
 from infra.lab.github.people import label_shape, node_id, person, repository_shape
 from infra.lab.github.rest import Call, known, page_of, required, route
@@ -16,7 +18,7 @@ def _simple(call: Call, pull: Document) -> dict[str, Any]:
     html = f"{call.html}/pull/{number}"
     addresses = {
         "self": url, "html": html, "issue": issue, "comments": f"{issue}/comments",
-        "commits": f"{url}/commits", "statuses": f"{call.base}/statuses/{head_of(call, pull)}",
+        "commits": f"{url}/commits", "statuses": f"{call.base}/statuses/{head_of(call.bare, pull)}",
         "review_comments": f"{url}/comments", "review_comment": f"{call.base}/pulls/comments{{/number}}",
     }  # fmt: skip
     return {
@@ -37,13 +39,13 @@ def _simple(call: Call, pull: Document) -> dict[str, Any]:
         "milestone": None,
         "author_association": "MEMBER",
         "auto_merge": None,
-        "head": _end(call, pull["head"], head_of(call, pull)),
+        "head": _end(call, pull["head"], head_of(call.bare, pull)),
         "base": _end(call, pull["base"], _base(call, pull)),
     }
 
 
 def _full(call: Call, pull: Document) -> dict[str, Any]:
-    head, base = head_of(call, pull), _base(call, pull)
+    head, base = head_of(call.bare, pull), _base(call, pull)
     files = changed_files(call, merge_base(call.bare, base, head) or base, head)
     merged = pull["merged_at"] is not None
     mergeable, state = _mergeability(call, pull)
@@ -65,8 +67,8 @@ def _full(call: Call, pull: Document) -> dict[str, Any]:
 
 def _mergeability(call: Call, pull: Document) -> tuple[bool | None, str]:
     """GitHub tries a merge in the background: who asks first after head or base has moved hears that it is unknown."""
-    base, head = call.bare.commit_of(f"heads/{pull['base']}"), head_of(call, pull)
-    if pull["state"] != "open" or base is None:
+    base, head = call.bare.commit_of(f"heads/{pull['base']}"), head_of(call.bare, pull)
+    if pull["state"] != "open" or base is None or lags(pull):
         return None, "unknown"
     if pull.get("judged") != f"{base} {head}":
         call.platform.store.change(pull, judged=f"{base} {head}")
@@ -82,12 +84,6 @@ def _end(call: Call, branch: str, sha: str) -> dict[str, Any]:
     return {"label": f"{owner}:{branch}", "ref": branch, "sha": sha, "user": user, "repo": repository}
 
 
-def head_of(call: Call, pull: Document) -> str:
-    """The commit of the head, live as long as the request is open."""
-    live = call.bare.commit_of(f"heads/{pull['head']}") if pull["state"] == "open" else None
-    return str(live or pull["head_sha"])
-
-
 def _base(call: Call, pull: Document) -> str:
     """The base as it was when the request was made, which is what its diff is counted from."""
     return str(pull["base_sha"])
@@ -95,6 +91,7 @@ def _base(call: Call, pull: Document) -> str:
 
 def _create(call: Call) -> Answer:
     required(call, "title", "head", "base")
+    must_fit(call.body, PULL)
     head = call.body["head"].rpartition(":")[2]
     base = call.body["base"]
     for field, branch in (("head", head), ("base", base)):
@@ -140,20 +137,21 @@ def _get(call: Call) -> dict[str, Any]:
 
 def _update(call: Call) -> dict[str, Any]:
     pull = one_pull(call)
+    must_fit(call.body, PULL)
     changes: dict[str, Any] = {key: call.body[key] for key in ("title", "body", "state", "base") if key in call.body}
     if changes.get("state", pull["state"]) not in ("open", "closed"):
         raise invalid("PullRequest", "state", "invalid")
     if pull["merged_at"] and changes.get("state") == "open":
         raise invalid("PullRequest", "state", "custom", "state cannot be changed. The pull request has been merged.")
     if "state" in changes and changes["state"] != pull["state"]:
-        changes |= {"closed_at": now() if changes["state"] == "closed" else None, "head_sha": head_of(call, pull)}
+        changes |= {"closed_at": now() if changes["state"] == "closed" else None, "head_sha": head_of(call.bare, pull)}
     return _full(call, call.platform.store.change(pull, **changes, updated_at=now()))
 
 
 def _span(call: Call) -> tuple[str, str]:
     """From where base and head part, to the head."""
     pull = one_pull(call)
-    head, base = head_of(call, pull), _base(call, pull)
+    head, base = head_of(call.bare, pull), _base(call, pull)
     return merge_base(call.bare, base, head) or base, head
 
 
@@ -180,7 +178,7 @@ def _of_commit(call: Call) -> Answer:
 
 
 def _holds(call: Call, pull: Document, sha: str) -> bool:
-    head, base = head_of(call, pull), _base(call, pull)
+    head, base = head_of(call.bare, pull), _base(call, pull)
     inside = call.bare.contains(head, sha) and not call.bare.contains(base, sha)
     return inside or sha == pull["merge_commit_sha"]
 

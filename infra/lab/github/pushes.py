@@ -4,6 +4,7 @@ from typing import Any
 
 from infra.lab.github.answers import now
 from infra.lab.github.bare import Bare, Commit
+from infra.lab.github.heads import fall_behind
 from infra.lab.github.people import person, repository_shape
 from infra.lab.github.platform import Platform
 from infra.lab.github.store import ZERO, RefChange
@@ -19,6 +20,7 @@ def announce_push(platform: Platform, repository: str, pusher: str) -> None:
     tags = [change for change in changes if change.name.startswith("refs/tags/")]
     for change in changes:
         if change.name.startswith("refs/heads/"):
+            fall_behind(platform.store, repository, change)
             _close_merged(platform, repository, pusher, change)
         if change not in tags or len(tags) <= MOST_TAGS:
             payload = _payload(platform, repository, pusher, change)

@@ -10,6 +10,7 @@ from typing import Any
 from infra.lab.github.answers import Answer, ApiError, invalid, now, timestamp
 from infra.lab.github.assets import asset_shape, assets_of
 from infra.lab.github.bare import REF
+from infra.lab.github.lengths import RELEASE, must_fit
 from infra.lab.github.people import node_id, person, repository_shape
 from infra.lab.github.pushes import announce_push
 from infra.lab.github.rest import Call, known, page_of, required, route
@@ -59,6 +60,7 @@ def _the_latest(call: Call) -> Document | None:
 
 def _create(call: Call) -> Answer:
     required(call, "tag_name")
+    must_fit(call.body, RELEASE)
     given = {key: call.body[key] for key in _FIELDS if call.body.get(key) is not None}
     release: Document = {"target_commitish": "main", "name": None, "body": None, "draft": False}
     release |= {"prerelease": False} | given
@@ -77,6 +79,7 @@ def _create(call: Call) -> Answer:
 
 def _update(call: Call) -> dict[str, Any]:
     before = release_of(call)
+    must_fit(call.body, RELEASE)
     release = before | {key: call.body[key] for key in _FIELDS if call.body.get(key) is not None}
     _must_stay(before, release)
     if release["tag_name"] != before["tag_name"] or (before["draft"] and not release["draft"]):
@@ -88,7 +91,11 @@ def _update(call: Call) -> dict[str, Any]:
     if "make_latest" in call.body or (before["draft"] and not release["draft"]):
         release["latest_since"] = _latest_since(call, release)
     after = call.platform.store.change(before, **(release | {"updated_at": now()}))
-    _announce(call, after, "published" if before["draft"] and not after["draft"] else "edited")
+    if before["draft"] and not after["draft"]:
+        _announce(call, after, "published")
+    else:
+        changed = [key for key in ("tag_name", "name", "body") if before[key] != after[key]]
+        _announce(call, after, "edited", changes={key: {"from": before[key] or ""} for key in changed})
     return _shape(call, after)
 
 
@@ -164,12 +171,13 @@ def _delete(call: Call) -> Answer:
     return Answer(None, 204)
 
 
-def _announce(call: Call, release: Document, action: str) -> None:
+def _announce(call: Call, release: Document, action: str, **more: Any) -> None:
     payload = {
         "action": action,
         "release": _shape(call, release),
         "repository": repository_shape(call.platform, call.repository),
         "sender": person(call.platform, call.user["login"]),
+        **more,
     }
     call.platform.courier.announce(call.name, "release", payload)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from infra.lab.github.answers import Answer, ApiError, invalid, now
 from infra.lab.github.commits import resolve
+from infra.lab.github.lengths import STATUS, must_fit
 from infra.lab.github.people import node_id, person, repository_shape
 from infra.lab.github.rest import Call, page_of, required, route
 from infra.lab.github.store import Document
@@ -32,6 +33,7 @@ def _create(call: Call) -> Answer:
         raise ApiError(422, f"No commit found for SHA: {sha}")
     if call.body["state"] not in STATES:
         raise invalid("Status", "state", "custom", f"state is not included in the list {list(STATES)}")
+    must_fit(call.body, STATUS)
     status = call.platform.store.add(
         "status", call.name, sha=sha, state=call.body["state"], creator=call.user["login"], created_at=now(),
         description=call.body.get("description"), target_url=call.body.get("target_url"),
@@ -70,7 +72,6 @@ def _combined(call: Call) -> dict[str, Any]:
 ROUTES = [
     route("POST", "/statuses/{sha}", _create),
     route("GET", "/commits/{ref:path}/statuses", _list),
-    route("GET", "/statuses/{ref:path}", _list),  # GitHub's older address, which clients still use
     route("GET", "/statuses/{ref:path}", _list),  # undocumented by now, still served, and what PyGithub asks for
     route("GET", "/commits/{ref:path}/status", _combined),
 ]
