@@ -183,7 +183,7 @@ def examine(bench: Bench, case: Case) -> None:
         given = literal(remote, end.plan, end.pushed, seen)
         # The claim is of a merge by lines, whatever .gitattributes say: git itself may stop at what they do not let.
         main = case.nodes[case.main].tree
-        stops = given == "conflict" and any(not merges_by_lines(main, file.path) for file in main.values())
+        stops = given[0] == "conflict" and any(not merges_by_lines(main, file.path) for file in main.values())
         assert claimed(remote, end.pushed) == given or stops, told
         after = remote.refs()
         again = take_out(service, case.faulty, case.releases, proved=sometimes)
