@@ -45,6 +45,10 @@ def restore(
     service: ServiceName,
     version: Before,
     because: Annotated[str, typer.Option(help="What is corrupt, in a sentence; the question and the report say it.")],
+    off: Annotated[
+        bool,
+        typer.Option("--off", help="The damaged server's host is silent because you switched it off."),
+    ] = False,
     rehearse: Rehearse = False,
     number: Number = 1,
     wait: Wait = True,
@@ -56,9 +60,9 @@ def restore(
 
     with sentences():
         if rehearse:
-            say(rehearse_restore(service, version, because), "rehearsed", as_json=as_json)
+            say(rehearse_restore(service, version, because, off), "rehearsed", as_json=as_json)
             return
-        tell_run(start_restore(service, version, because, number), wait=wait, as_json=as_json)
+        tell_run(start_restore(service, version, because, number, off), wait=wait, as_json=as_json)
 
 
 @app.command()

@@ -37,13 +37,16 @@ from tasks.settings import read_service
     name="restore_database", flow_run_name="restore {service} {version}", persist_result=True,
     on_failure=[tell_of_failure],
 )  # fmt: skip
-def restore_database(service: str, version: str, because: Cause = A_PERSON_ASKED, rehearse: bool = True) -> str:
+def restore_database(
+    service: str, version: str, because: Cause = A_PERSON_ASKED, off: bool = False, rehearse: bool = True
+) -> str:
     """Take one database back to before a release, or refuse and say why.
 
     Args:
         service: Service, as the catalogue names it.
         version: The release before which the point was made, such as v1.2.0.
         because: What is corrupt; the question and the report say it.
+        off: A damaged server that is silent is switched off: a person vouches for it.
         rehearse: Stop after deciding and show the plan.
     """
     entry = read_service(service)
@@ -51,7 +54,7 @@ def restore_database(service: str, version: str, because: Cause = A_PERSON_ASKED
     # The gate's own fence: both are about the same sets and the same place beside the server. A run that is suspended
     # for a person, who may take hours, does not hold it.
     with one_at_a_time(f"{service}, way back"):
-        plan = decide(entry, tag, because)
+        plan = decide(entry, tag, because, off)
         show(f"plan-restore-{service}-{tag}", show_restore(plan, rehearsed=rehearse), plan.reason)
         if rehearse:
             return plan.reason
@@ -60,29 +63,29 @@ def restore_database(service: str, version: str, because: Cause = A_PERSON_ASKED
             title = f"the database of {service} is left as it is"
             return notify(f"declined/restore/{service}/{plan.name}", title, "a person said no")
         said = take_back(entry, plan)
-        return tell(entry, decide(entry, tag, because), said)
+        return tell(entry, decide(entry, tag, because, off), said)
 
 
-def decide(entry: Service, version: str, because: Cause) -> RestorePlan:
+def decide(entry: Service, version: str, because: Cause, off: bool = False) -> RestorePlan:
     """The first two paragraphs: observe, decide."""
     database = database_to_restore(entry)
     chosen = choose_set(entry.name, version, read_sets(database), database.backups)
     route = read_route(entry, database)
     sight = read_sight(database, chosen)
-    return plan_restore(entry, because.sentence, chosen, sight, route)
+    return plan_restore(entry, because.sentence, chosen, sight, route, off)
 
 
 def take_back(entry: Service, plan: RestorePlan) -> tuple[str, ...]:
     """Act and verify; a failure before the restored server takes writes lets everybody go on as before."""
     database, point = database_to_restore(entry), plan.point
-    with thawing(database, point):
+    with thawing(database, point, plan.off):
         begin_restore(database, point)
         ready = ready_side(database, point)
         hold(database, plan)
         promote_restored(database, point)
         moved = move_sequences(database, point)
         led = lead(entry, database, plan)
-        kept = keep_damaged(database, plan.then)
+        kept = keep_damaged(database, plan.then, plan.off)
 
         archived = archive_restored(database, point)
         asked = ask_restored(database, plan.then)
@@ -100,7 +103,7 @@ def hold(database: Database, plan: RestorePlan) -> None:
     if is_pooled(database):
         pause_clients(database)
     if not plan.served:
-        fence_server(database, plan.then)
+        fence_server(database, plan.then, plan.off)
     if is_pooled(database):
         wait_until_still(database)
 

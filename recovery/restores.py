@@ -43,6 +43,7 @@ class Damaged:
     kept: bool = False  # closed to all but superusers, and read-only: this was done before
     lacking: tuple[str, ...] = ()  # rights without which it cannot be fenced
     counts: Mapping[str, int | None] = field(default_factory=dict)  # rows per table; None: it could not be read
+    silent: bool = False  # nothing refuses a connection either: it may hang, and go on committing
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class RestorePlan:
     steps: tuple[str, ...]
     ask: bool
     served: bool  # the clients are led to the restored server already
+    off: bool = False  # a person vouches that a damaged server that is silent is switched off
 
     @property
     def name(self) -> str:
@@ -174,14 +176,19 @@ def database_to_restore(service: Service) -> Database:
     return service.database
 
 
-def plan_restore(service: Service, cause: str, chosen: PointSet, sight: Sight, route: Route) -> RestorePlan:
-    """Decide how the database goes back. Raises Refused naming everything that stands against it."""
+def plan_restore(
+    service: Service, cause: str, chosen: PointSet, sight: Sight, route: Route, off: bool = False
+) -> RestorePlan:
+    """Decide how the database goes back; `off` is a person's word that a silent damaged server is switched off.
+
+    Raises Refused naming everything that stands against it.
+    """
     database = database_to_restore(service)
     restore, then = restore_of(database), chosen.then
     served = route.leads_to(restore.host, restore.port) and sight.side.stage is Stage.PROMOTED
     wrong = [] if served else [*_history(then, sight.damaged), *_target(sight, route, restore.host, restore.port)]
     if not served:
-        wrong += [*_room(sight, restore.sides), *sight.damaged.lacking]
+        wrong += [*_room(sight, restore.sides), *sight.damaged.lacking, *_silence(sight.damaged, off)]
     if wrong:
         raise Refused("; ".join(wrong))
     return RestorePlan(
@@ -201,6 +208,7 @@ def plan_restore(service: Service, cause: str, chosen: PointSet, sight: Sight, r
         steps=_steps(then.name, sight, route, f"{restore.host}:{restore.port}"),
         ask=not served and restore.approval == "person" and sight.begun is None,
         served=served,
+        off=off,
     )
 
 
@@ -217,6 +225,16 @@ def _history(then: Then, damaged: Damaged) -> list[str]:
             "a person must say which of its writes may go"
         )
     return wrong
+
+
+def _silence(damaged: Damaged, off: bool) -> list[str]:
+    """Two servers that take writes at once are the worst of all ends."""
+    if not damaged.silent or off:
+        return []
+    return [
+        f"{damaged.said}; nothing refuses a connection there either, so it may hang and go on committing: stop it "
+        "(pg_ctl stop -m immediate), or switch its host off and say so with --off"
+    ]
 
 
 def _target(sight: Sight, route: Route, host: str, port: int) -> list[str]:

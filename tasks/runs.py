@@ -142,15 +142,21 @@ def launch_hotfix(
 
 @task(name="launch restore", task_run_name="launch restore {service} {version}", **ON_UNAVAILABLE)
 def launch_restore(
-    service: str, version: str, because: Cause, number: int = 1, by: RestoredBy = "restore_database"
+    service: str,
+    version: str,
+    because: Cause,
+    number: int = 1,
+    by: RestoredBy = "restore_database",
+    off: bool = False,
 ) -> Launched:
     """Start the run that asks a person whether the database goes back to its point, or find the one that already does.
 
-    A higher number asks again after a no; `by` is the flow that restores, as the catalogue has it.
+    A higher number asks again after a no; `by` is the flow that restores, as the catalogue has it; `off` is a person's
+    word that a damaged server that is silent is switched off, without which another run may have refused.
     """
     with get_client(sync_client=True) as client:
-        key = repeated(f"restore/{service}/{version}", number)
-        return _create(client, RESTORES[by], service, version, because, key, {})
+        key = repeated(f"restore/{service}/{version}" + ("/off" if off else ""), number)
+        return _create(client, RESTORES[by], service, version, because, key, {"off": True} if off else {})
 
 
 @task(name="launch salvage", task_run_name="launch salvage {service} {version}", **ON_UNAVAILABLE)

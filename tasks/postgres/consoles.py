@@ -2,13 +2,14 @@
 
 import os
 import select
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
-from psycopg.pq import Conninfo, ConnStatus, ExecStatus, PGconn, Ping
+from psycopg.pq import Conninfo, ConnStatus, ExecStatus
 from psycopg.pq.abc import PGconn as Libpq
 
 from recovery.databases import Database, PgBouncer
@@ -102,12 +103,32 @@ def way_of(pooler: PgBouncer) -> dict[str, str]:
 
 
 def is_gone(database: Database) -> bool:
-    """Answer whether nothing listens at the database's address; one that starts, or is full, is there."""
+    """Answer whether nothing listens at the database's address: every one that its conninfo names refuses.
+
+    Silence is no such answer: what hangs, or is cut off from us alone, may go on committing for others.
+    """
     given = environment(database)
-    keys = {"PGHOST": "host", "PGHOSTADDR": "hostaddr", "PGPORT": "port"}
-    pairs = [f"{keyword}='{given[variable]}'" for variable, keyword in keys.items() if variable in given]
-    timeout = int(read_settings().request_timeout) or 1
-    return PGconn.ping(" ".join([*pairs, f"connect_timeout={timeout}"]).encode()) == Ping.NO_RESPONSE
+    hosts = (given.get("PGHOSTADDR") or given.get("PGHOST") or "localhost").split(",")
+    ports = (given.get("PGPORT") or "5432").split(",")
+    ports = ports * len(hosts) if len(ports) == 1 else ports
+    return all(_refuses(host, int(port or 5432)) for host, port in zip(hosts, ports, strict=False))
+
+
+def _refuses(host: str, port: int) -> bool:
+    """Answer whether a connection is refused, as its own host alone does; a directory stands for a socket in it."""
+    kind = socket.AF_UNIX if host.startswith("/") else None
+    try:
+        if kind is None:
+            with socket.create_connection((host, port), timeout=read_settings().request_timeout):
+                return False
+        with socket.socket(kind) as local:
+            local.settimeout(read_settings().request_timeout)
+            local.connect(f"{host}/.s.PGSQL.{port}")
+            return False
+    except (ConnectionRefusedError, FileNotFoundError):
+        return True
+    except OSError:
+        return False
 
 
 def _keywords(variable: str) -> dict[str, str]:

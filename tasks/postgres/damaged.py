@@ -91,8 +91,7 @@ def _read_damaged(database: Database, then: Then) -> Damaged:
             allowed, kept = standing(asked, name)
             lacking = _lacking(asked, name)
     except Unavailable as unavailable:
-        said = DEAD if is_gone(database) else "the damaged server is there and cannot be asked"
-        return Damaged(f"{said}: {unavailable}")
+        return Damaged(f"{DEAD}: {unavailable}", silent=not is_gone(database))
     except Refused as refused:
         return Damaged("the damaged server does not let us in", lacking=(str(refused),))
     counts = count_rows(database, then.after.counts) if allowed else {}

@@ -70,11 +70,12 @@ def read_begun(database: Database, point: RestorePoint) -> Begun | None:
 
 @task(name="fence server", **LOOKING_AGAIN)
 @spoken
-def fence_server(database: Database, then: Then) -> str:
+def fence_server(database: Database, then: Then, off: bool = False) -> str:
     """Close the damaged database and end everybody in it; the position where it stands then is remembered.
 
-    A server that is not there is frozen already. Raises Unavailable when it is there and cannot be asked, or when
-    somebody does not go, Refused when the role may not do it, or when it is not the server that the point is of.
+    A server that is not there, or `off` by a person's word, is frozen already. Raises Unavailable when it is there and
+    cannot be asked, or when somebody does not go, Refused when the role may not do it, or when it is not the server
+    that the point is of.
     """
     name = database_name(database)
     try:
@@ -89,7 +90,7 @@ def fence_server(database: Database, then: Then) -> str:
             empty(asked, name)
             end = str(asked.value("SELECT pg_current_wal_flush_lsn()::text"))
     except Unavailable as unavailable:
-        if not is_gone(database):
+        if not off and not is_gone(database):
             raise
         _note(database, then.name, end=None, frozen=True)
         return f"{DEAD}, so nobody writes to it: {unavailable}"
@@ -99,7 +100,7 @@ def fence_server(database: Database, then: Then) -> str:
 
 @task(name="keep damaged", **LOOKING_AGAIN)
 @spoken
-def keep_damaged(database: Database, then: Then) -> str:
+def keep_damaged(database: Database, then: Then, off: bool = False) -> str:
     """Leave the damaged database read-only and open to superusers alone: that is how the salvage reads it."""
     name = database_name(database)
     try:
@@ -112,14 +113,14 @@ def keep_damaged(database: Database, then: Then) -> str:
             _leave_to_superusers(asked, quoted(asked, name))
             empty(asked, name)  # where a dead server came back, it was not fenced until now
     except Unavailable:
-        if not is_gone(database):
+        if not off and not is_gone(database):
             raise
         return f"{DEAD}: keep its data directory, and see that it is not started for clients"
     return f"{name} is kept as it was, read-only and for superusers alone"
 
 
 @contextmanager
-def thawing(database: Database, point: RestorePoint) -> Iterator[None]:
+def thawing(database: Database, point: RestorePoint, off: bool = False) -> Iterator[None]:
     """Let the clients go again when what is inside fails before the restored server takes writes.
 
     After that there is only forward, and the failure becomes Incomplete: running again goes on.
@@ -133,27 +134,41 @@ def thawing(database: Database, point: RestorePoint) -> Iterator[None]:
             raise Incomplete(
                 f"{error}; the restored server takes writes and the damaged one is fenced: run this again, it goes on"
             ) from error
-        thaw(database, point)
+        thaw(database, point, error, off)
         raise
 
 
-def thaw(database: Database, point: RestorePoint) -> None:
-    """Open the damaged database, let the clients go, and forget that a restore was begun."""
-    name = database_name(database)
-    done = []
+def thaw(database: Database, point: RestorePoint, why: BaseException, off: bool) -> None:
+    """Open the damaged database, let the clients go in any case, and forget that a restore was begun.
+
+    Raises Incomplete where the database could not be opened again: the restore stays begun, and goes on.
+    """
+    done, closed = [], None
     try:
-        with elsewhere(database) as asked:
-            allowed, kept = standing(asked, name)
-            if not allowed and not kept:
-                asked.rows(f"ALTER DATABASE {quoted(asked, name)} ALLOW_CONNECTIONS true")
-                done.append(f"opened {name}")
-    except Unavailable:
-        if not is_gone(database):
-            raise
+        done += _open_again(database)
+    except RecoveryError as error:
+        closed = None if off or is_gone(database) else error
     if restore_of(database).pgbouncer:
         done.append(let_clients_go(database))
+    if closed:
+        name = database_name(database)
+        raise Incomplete(
+            f"{why}; and {name} may be closed still ({closed}): run ALTER DATABASE {name} ALLOW_CONNECTIONS true on "
+            "the damaged server, or this again, which goes on",
+            tuple(done),
+        ) from why
     begun_file(database, point.name).unlink(missing_ok=True)
     get_run_logger().warning(f"nothing was restored, all is as it was: {', '.join(done) or 'nothing was held back'}")
+
+
+def _open_again(database: Database) -> list[str]:
+    name = database_name(database)
+    with elsewhere(database) as asked:
+        allowed, kept = standing(asked, name)
+        if allowed or kept:
+            return []
+        asked.rows(f"ALTER DATABASE {quoted(asked, name)} ALLOW_CONNECTIONS true")
+    return [f"opened {name}"]
 
 
 def _is_promoted(database: Database, point: RestorePoint) -> bool:

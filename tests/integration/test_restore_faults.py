@@ -1,5 +1,6 @@
 """A restore that fails before the restored server takes writes leaves all as it was; each failure is a sentence."""
 
+import os
 import shutil
 import signal
 import threading
@@ -13,7 +14,7 @@ import pytest
 import flows.restore_database
 from infra.lab.postgres import Postgres
 from infra.lab.process import wait_until
-from recovery.errors import RecoveryError, Refused, Unavailable
+from recovery.errors import Incomplete, RecoveryError, Refused, Unavailable
 from tasks.postgres import pooler
 from tests.integration.restoring import POOLER, Street, new_street
 from tests.integration.way_back import URL
@@ -76,6 +77,45 @@ def test_a_pooler_that_is_dead_or_hangs_is_unavailable(street: Street, monkeypat
     street.pooler.stop()
     assert "did not answer" in failure(street, Unavailable)
     street.pooler.start()
+
+
+def test_a_server_that_hangs_is_not_taken_for_a_dead_one(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its kernel takes connections that nobody answers, and whoever was in it may go on committing."""
+    monkeypatch.setenv("RIPCORD_REQUEST_TIMEOUT", "2")
+    with psycopg.connect(street.shop.server.dsn("shop"), autocommit=True) as inside:
+        os.kill(street.shop.server.process.pid, signal.SIGSTOP)
+        try:
+            inside.execute("INSERT INTO ledger (who) VALUES ('committed while it hangs')")
+            assert "it may hang and go on committing: stop it" in failure(street, Refused)
+        finally:
+            os.kill(street.shop.server.process.pid, signal.SIGCONT)
+
+
+def test_a_database_that_cannot_be_opened_again_is_said_and_its_clients_are_let_go(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They get the server's own answer and no endless wait; the restore stays begun, and the way out is named."""
+
+    def fail(*given: object) -> str:
+        os.kill(street.shop.server.process.pid, signal.SIGSTOP)
+        raise Unavailable("the restored server does not answer")
+
+    monkeypatch.setenv("RIPCORD_REQUEST_TIMEOUT", "2")
+    monkeypatch.setattr(flows.restore_database, "promote_restored", fail)
+    try:
+        assert "run ALTER DATABASE shop ALLOW_CONNECTIONS true on the damaged server" in failure(street, Incomplete)
+        assert street.shown()["paused"] == 0
+        assert list(Path(street.restore.sides).glob("*.restore.json"))
+    finally:
+        os.kill(street.shop.server.process.pid, signal.SIGCONT)
+
+    monkeypatch.setattr(flows.restore_database, "promote_restored", lambda *given: stop())
+    assert failure(street, Unavailable) == "far enough"
+
+
+def stop() -> str:
+    """Fail before the promotion, so that all is opened again."""
+    raise Unavailable("far enough")
 
 
 def test_a_file_that_pgbouncer_does_not_read_is_refused(street: Street, tmp_path: Path) -> None:

@@ -104,6 +104,14 @@ class TestPlan:
         assert plan.losses == ()
         assert any("what is lost is unknown" in note for note in plan.notes)
 
+    def test_a_server_that_is_only_silent_is_not_left_behind_without_a_persons_word(self) -> None:
+        """It may hang, and go on committing for others."""
+        silent = replace(SIGHT, damaged=Damaged("the damaged server does not answer: timeout", silent=True))
+
+        with pytest.raises(Refused, match=r"nothing refuses a connection there either.* say so with --off"):
+            planned(silent)
+        assert plan_restore(SHOP, "every total is 0", made(), silent, ROUTE, off=True).off
+
     @pytest.mark.parametrize(
         ("sight", "route", "said"),
         [
