@@ -14,6 +14,7 @@ from tasks.git.branches import make, standing, state_of
 from tasks.git.commits import commits_of
 from tasks.git.copies import ephemeral
 from tasks.git.fates import MOST_BURNED, Lost, all_burned, is_burned, lacks_workflows, lost_by, refusal
+from tasks.git.newer import refuse_newer
 from tasks.git.plumbing import Repository, failure
 from tasks.git.reading import branch_of, head_of, is_ancestor, mends_of, tags_of
 from tasks.git.revert import tag_commit
@@ -77,6 +78,7 @@ def tag_hotfix(plan: HotfixPlan, merged_commit: str) -> Pushed:
             if found is not None:
                 said = f"skipped: {plan.faulty_tag} was already mended as {found} ({tags[found][:12]})"
                 return _pushed(bare, plan, tags[found], found, said)
+            refuse_newer(bare, plan, tags)
             patch = _free(plan, {*tags, *burned})
             message = f"{plan.service} {patch}: {plan.faulty_tag} mended\n\n{trailers(plan)}".rstrip()
             tag = tag_commit(bare, patch, merged_commit, message, plan.date)

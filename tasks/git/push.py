@@ -1,5 +1,7 @@
 """Put the revert on `main` and the patch tag on it, in one atomic push; tag what a pull request merged."""
 
+from dataclasses import replace
+
 from prefect import get_run_logger, task
 
 from recovery.errors import Incomplete, Refused
@@ -11,6 +13,7 @@ from tasks.git.commits import REVERTS, answers_to, brought_in_by, commits_of, pa
 from tasks.git.copies import between
 from tasks.git.fates import MOST_BURNED, Lost, all_burned, push_refs
 from tasks.git.laws import preview
+from tasks.git.newer import refuse_newer
 from tasks.git.opening import When
 from tasks.git.plumbing import THERE, Repository
 from tasks.git.reading import head_of, is_ancestor, names_of_tags, tags_of
@@ -89,6 +92,8 @@ def look(bare: Repository, plan: RevertPlan, burned: set[str], merged: str | Non
     done = oldest(patches_of(bare, tags, _faulty(plan), plan.faulty_commit, head), plan.tag_prefix)
     if done:
         return _read_back(bare, plan, done)
+    if merged:
+        refuse_newer(bare, plan, tags)
     if merged and not is_ancestor(bare, merged, head):
         raise Refused(f"{merged[:12]} is not on {plan.main} of {plan.repository}: look who moved it back, then retry")
     landed = answers_to(bare, plan.faulty_tag, plan.faulty_commit, head, REVERTS)
@@ -139,7 +144,8 @@ def make_commit(bare: Repository, plan: RevertPlan, seen: Preview) -> str:
             f"{plan.faulty_tag} cannot be taken out of {plan.main} cleanly, {'; '.join(seen.broken)}: "
             "revert by hand or prepare a hotfix"
         )
-    return commit_revert(bare, plan, seen.head, seen.tree, revert_message(plan, seen))
+    kept = commits_of(bare, plan.faulty_commit, seen.head)  # more than it was planned with, where main moved on
+    return commit_revert(bare, plan, seen.head, seen.tree, revert_message(replace(plan, kept=kept), seen))
 
 
 def _read_back(bare: Repository, plan: RevertPlan, tag: str) -> Pushed:
