@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from githubkit import GitHub, TokenAuthStrategy
+from githubkit import AppAuthStrategy, GitHub, TokenAuthStrategy
 from githubkit.exception import RequestFailed
 from githubkit.response import Response
 
 from infra.lab.githost import GitHost
+from tests.integration.app_shop import pair
 from tests.integration.plain_git import commit, git, new_clone, rest
 
 OWNER, REPO = "acme", "contract"
@@ -250,3 +251,28 @@ def test_a_token_of_an_app_is_told_so(world: World) -> None:
             Case(operation, made(**arguments), 403, "app").call(world)
         assert failed.value.response.status_code == 403
         assert failed.value.response.json()["message"] == "Resource not accessible by integration"
+
+
+def test_an_app_and_its_tokens_have_the_shape_that_github_describes(world: World) -> None:
+    """The installation of a repository, a token of it, and what is said to who signs with another key."""
+    key, public = pair()
+    app = world.host.register_app("described", public)
+    number = world.host.install_app(app, OWNER)
+    with _app_client(world.host, app, key) as client:
+        found = client.rest.apps.get_repo_installation(OWNER, REPO)
+        made = client.rest.apps.create_installation_access_token(number)
+        with pytest.raises(RequestFailed) as missing:
+            client.rest.apps.create_installation_access_token(number + 1000)
+
+        assert (found.parsed_data.id, found.parsed_data.app_slug) == (number, "described")
+        assert made.parsed_data.token.startswith("ghs_")
+        assert (made.status_code, missing.value.response.status_code) == (201, 404)
+        assert not isinstance(missing.value.response.parsed_data, dict)
+    other = world.host.register_app("other", public.replace("A", "B", 1))
+    with _app_client(world.host, other, key) as client, pytest.raises(RequestFailed) as failed:
+        client.rest.apps.create_installation_access_token(number)
+    assert failed.value.response.status_code == 401
+
+
+def _app_client(host: GitHost, app: int, key: str) -> GitHub[AppAuthStrategy]:
+    return GitHub(AppAuthStrategy(app, key), base_url=host.api_url, http_cache=False, auto_retry=False, trust_env=False)
