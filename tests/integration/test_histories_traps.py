@@ -182,7 +182,7 @@ def test_a_tag_of_a_tag_of_a_tag(story: Story) -> None:
 
 def test_a_tag_that_claims_to_stand_for_itself(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     """No honest object can: its file was forged. Git 2.39's upload-pack goes round in it until our patience ends."""
-    monkeypatch.setattr(plumbing, "CALL_SECONDS", 5.0)
+    monkeypatch.setattr(plumbing, "TRANSFER_SECONDS", 5.0)
     story.faulty()
     story.publish()
     tag = story.remote.git("rev-parse", "v1.2.0")
