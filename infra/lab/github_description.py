@@ -122,7 +122,7 @@ def _member(package: Path) -> Json:
 
 
 def reduced(document: Json) -> Json:
-    """What is said of a repository, the caller, an App's tokens and some events, with what it refers to, and no prose."""
+    """What is said of a repository, the caller, an App's tokens and some events, with what it refers to; no prose."""
     wanted = {p: each for p, each in document["paths"].items() if p in OTHERS or f"{p}/".startswith(f"{REPOSITORY}/")}
     paths = _plain(wanted, names=True)
     hooks = {name: _plain(each) for name, each in document["x-webhooks"].items() if name.startswith(EVENTS)}
