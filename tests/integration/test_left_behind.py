@@ -199,3 +199,20 @@ def test_a_merge_that_main_has_no_more_is_not_tagged(shop: Shop) -> None:
     with pytest.raises(Refused, match=rf"{str(merged)[:12]} is not on main of .*: look who moved it back"):
         tag_merged.fn(plan, str(merged))
     assert shop.bare("tag", "--list", "v1.2.1") == ""
+
+
+def test_a_newer_release_that_came_while_the_request_waited_is_not_deployed_over(shop: Shop) -> None:
+    """It was built on the faulty one; the revert is on main by then, and its tag would take production back."""
+    plan = planned(shop)
+    proposal = push_branch.fn(plan)
+    moves_on(shop, "newer")
+    git("tag", "--annotate", "-m", "v1.3.0", "v1.3.0", at=shop.clone)
+    shop.push("v1.3.0")
+    shop.host.unprotect(shop.name, "main")
+    merged = str(wait_and_merge.fn(shop.service, open_pull.fn(proposal), "Revert release v1.2.0", "").merged_as)
+
+    with pytest.raises(
+        Refused, match=r"v1\.3\.0 was released on top of v1\.2\.0 while we waited, and v1\.2\.1 would be"
+    ):
+        tag_merged.fn(plan, merged)
+    assert shop.bare("tag", "--list", "v1.2.1") == ""

@@ -54,6 +54,21 @@ def test_the_merge_is_tagged_and_proved_for_anybody(work: Work, how: str, tmp_pa
         assert shell(seen, command) == printed
 
 
+def test_a_newer_release_that_came_meanwhile_is_not_deployed_over(work: Work) -> None:
+    """It was built on the faulty one, while a person thought about the hotfix."""
+    work.coupons()
+    plan = planned(work)
+    push_hotfix.fn(plan, plan.proposals[0])
+    work.git("switch", "--quiet", "main")
+    work.write("Newer", {"newer.py": "x\n"})
+    work.tag("v1.3.0")
+    merged = work.merge(plan.branch)
+
+    with pytest.raises(Refused, match=r"v1\.3\.0 was released on top of v1\.2\.0 while we waited"):
+        tag_hotfix.fn(plan, merged)
+    assert git("tag", "--list", "v1.2.1", at=work.bare) == ""
+
+
 def test_tagging_twice_leaves_one_tag(work: Work) -> None:
     """Also when the second call names the next number in its plan."""
     work.coupons()

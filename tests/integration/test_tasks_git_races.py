@@ -120,7 +120,7 @@ def test_pushes_at_the_same_time_leave_one_commit_and_one_tag(host: GitHost, ser
 def test_main_that_moves_while_we_push_is_not_overwritten(
     host: GitHost, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A commit that wins the race becomes our parent and stays in the tree."""
+    """A commit that wins the race becomes our parent, stays in the tree, and is named as kept."""
     rivals: list[str] = []
 
     def after_a_rival(bare: Repository, plan: RevertPlan, parent: str, tree: str, message: str) -> str:
@@ -134,6 +134,8 @@ def test_main_that_moves_while_we_push_is_not_overwritten(
     bare = host.bare(service.repository)
     assert git("rev-parse", "v1.2.1^{commit}^@", at=bare).split() == rivals == [pushed.parent]
     assert git("diff", "--name-only", "v1.1.0", "v1.2.1", at=bare) == "rival"
+    message = git("log", "-1", "--format=%B", "v1.2.1", at=bare)
+    assert f"Keeps what came after it:\n\n  {rivals[0][:12]} " in message
 
 
 def test_a_main_that_never_rests_is_given_up(
