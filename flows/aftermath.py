@@ -42,7 +42,7 @@ def aftermath(
         rehearse: Stop after deciding and show the story.
     """
     entry = read_service(service)
-    with one_at_a_time(service):
+    with one_at_a_time(f"{service}, source"):
         because = dated(because)
         rollout = read_rollout(entry)
         releases = read_releases(entry)

@@ -1,5 +1,6 @@
 """Wait for a person's word: the run is suspended, nothing of ours keeps running, and it goes on when they answer."""
 
+from recovery.catalog import Service
 from recovery.cnpg_plans import CnpgPlan
 from recovery.cnpg_wording import ask_for_cnpg
 from recovery.hotfix_wording import ask_for_hotfix
@@ -11,7 +12,8 @@ from recovery.responses import ResponsePlan
 from recovery.restore_wording import ask_for_restore
 from recovery.restores import RestorePlan
 from tasks.approvals import Confirmation, HotfixAnswer, RestoreAnswer, ask_person
-from tasks.git import read_branch
+from tasks.git import read_answered
+from tasks.github import read_pull
 from tasks.notify import notify
 from tasks.runs import this_run
 
@@ -52,12 +54,13 @@ def agreed_on_cnpg(plan: CnpgPlan) -> bool:
     return ask_person(RestoreAnswer, ask_for_cnpg(plan), f"restore-{plan.name}").restore
 
 
-def ask(plan: HotfixPlan, branch: HotfixBranch, pull: PullRequest) -> Answer:
-    """Ask what becomes of a hotfix, until the answer fits what stands on the branch."""
+def ask(service: Service, plan: HotfixPlan, branch: HotfixBranch, pull: PullRequest) -> Answer:
+    """Ask what becomes of a hotfix, until the answer fits what stands on the branch, or was merged meanwhile."""
     objection, asked = None, 0
     while True:
         question = ask_for_hotfix(plan, branch, pull, objection)
         answer = ask_person(HotfixAnswer, question, f"hotfix-{asked}").answer
-        objection, asked = object_to(plan, answer, read_branch(plan, asked=asked)), asked + 1
+        merged = read_pull(service, pull.number).merged_as
+        objection, asked = object_to(plan, answer, read_answered(plan, asked), merged), asked + 1
         if objection is None:
             return answer

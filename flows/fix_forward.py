@@ -41,7 +41,7 @@ def fix_forward(service: str, version: str, script: str, because: Cause = A_PERS
     """
     entry = read_service(service)
     tag, fix = parse_version(version, entry.tag_prefix).tag, read_script(script)
-    with one_at_a_time(service):
+    with one_at_a_time(f"{service}, way back"):
         ground = read_ground(service, fixed_database(entry), fix.digest, address_in(entry))
         if ground.applied_at:
             return show_applied(ground.applied_at)
@@ -54,7 +54,7 @@ def fix_forward(service: str, version: str, script: str, because: Cause = A_PERS
     # A person may take hours, and nobody else is kept from the service meanwhile.
     if not approved(plan, because):
         return notify(f"not-fixed/{service}/{plan.name}", f"{service}: fix {plan.name} is not wanted", plan.reason)
-    with one_at_a_time(service):
+    with one_at_a_time(f"{service}, way back"):
         return apply(entry, plan, ground)
 
 

@@ -31,6 +31,7 @@ from recovery.timelines import harm_of, mended, tell_story
 from recovery.versions import parse_version
 from tasks.artifacts import show
 from tasks.clock import read_clock
+from tasks.decisions import decided
 from tasks.fence import one_at_a_time
 from tasks.git import prove_hotfix, push_hotfix, read_branch, read_history, read_range, sync_hotfix, tag_hotfix
 from tasks.github import (
@@ -47,8 +48,6 @@ from tasks.notify import notify
 from tasks.prometheus import read_harm, wait_until_recovered
 from tasks.runs import dated, this_run
 from tasks.settings import read_service
-
-BEFORE_THE_MERGE = -1  # a look of its own: those of the questions are answered from memory
 
 
 @flow(name="hotfix", flow_run_name="hotfix {service} {version}", persist_result=True, on_failure=[tell_of_failure])
@@ -71,15 +70,9 @@ def hotfix(
         rehearse: Stop after deciding and show the plan.
     """
     entry = read_service(service)
-    with one_at_a_time(service):
+    with one_at_a_time(f"{service}, source"):
         because = dated(because)
-        releases = read_releases(entry)
-        history = read_history(entry, version, releases, to)
-        faulty = parse_version(version, entry.tag_prefix)
-        stable = stable_before(entry, faulty, history, releases, to)
-        between = read_range(entry, version, stable.version.tag if stable else None)
-
-        plan = plan_hotfix(entry, faulty, history, releases, between, because, why, to)
+        plan = decided("hotfix", lambda: decide(entry, version, because, why, to))
         show(f"plan-hotfix-{service}-{version}", show_hotfix(plan), plan.branch)
         if rehearse:
             return plan.reason
@@ -94,8 +87,8 @@ def hotfix(
         )
 
     # A person may take hours, and nobody else is kept from the service meanwhile.
-    answer = ask(plan, branch, pull)
-    with one_at_a_time(service):
+    answer = ask(entry, plan, branch, pull)
+    with one_at_a_time(f"{service}, source"):
         if answer is Answer.ABANDON:
             close_pull(pull, "abandoned in the Prefect UI")
             return notify(
@@ -103,10 +96,20 @@ def hotfix(
                 f"{service}: hotfix {plan.patch_tag} is abandoned",
                 pull.url,
             )
-        state = read_branch(plan, asked=BEFORE_THE_MERGE)
+        state = read_branch(plan)
         mark_ready(pull)
         merged = wait_and_merge(entry, as_read(pull, state), *merge_words(plan, branch))
         return ship(entry, plan, branch, state, str(merged.merged_as), because)
+
+
+def decide(service: Service, version: str, because: Cause, why: str, to: str | None) -> HotfixPlan:
+    """Read the releases, the tags and what lies between, and rank the fixes."""
+    releases = read_releases(service)
+    history = read_history(service, version, releases, to)
+    faulty = parse_version(version, service.tag_prefix)
+    stable = stable_before(service, faulty, history, releases, to)
+    between = read_range(service, version, stable.version.tag if stable else None)
+    return plan_hotfix(service, faulty, history, releases, between, because, why, to)
 
 
 def ship(

@@ -14,11 +14,13 @@ from flows.asking import confirmed
 from flows.revert_release import revert_release
 from flows.telling import tell_of_failure
 from flows.undo_rollout import undo_rollout
+from recovery.catalog import Service
 from recovery.incidents import A_PERSON_ASKED, Cause
-from recovery.responses import plan_response, restorable
+from recovery.responses import ResponsePlan, plan_response, restorable
 from recovery.shown import show_response
 from tasks.artifacts import show
-from tasks.fence import one_at_a_time
+from tasks.decisions import decided
+from tasks.fence import one_at_a_time, under_way
 from tasks.kubernetes import read_rollout, wait_until_settled
 from tasks.notify import notify
 from tasks.prometheus import wait_until_recovered
@@ -46,19 +48,20 @@ def respond(
         rehearse: Stop after deciding and show the plan.
     """
     entry = read_service(service)
-    with one_at_a_time(service):
-        rollout = read_rollout(entry)
-        mode, recent = read_orders(service)
+    with under_way():
+        with one_at_a_time(service):
+            plan = decided("answer", lambda: decide(entry, version, because))
+            if rehearse or not plan.act:
+                show(f"plan-{service}-{version}", show_response(plan, rehearsed=rehearse), plan.reason)
+                return plan.reason if rehearse else notify(f"told/{service}/{version}", plan.reason, plan.told)
 
-        plan = plan_response(entry, rollout, version, because, mode, recent)
-        if rehearse or not plan.act:
-            show(f"plan-{service}-{version}", show_response(plan, rehearsed=rehearse), plan.reason)
-            return plan.reason if rehearse else notify(f"told/{service}/{version}", plan.reason, plan.told)
+            if not confirmed(plan):
+                said = f"{service} {version} is left as it is"
+                return notify(f"declined/{service}/{version}", said, "a person said no")
 
-        if not confirmed(plan):
-            return notify(f"declined/{service}/{version}", f"{service} {version} is left as it is", "a person said no")
+            undo_rollout(service, version, rehearse=False, wait=False)
 
-        undo_rollout(service, version, rehearse=False, wait=False)
+        # The source takes its time, and the next incident's cluster is not kept waiting for it.
         because = dated(because)
         show(f"plan-{service}-{version}", show_response(plan, rehearsed=False), plan.reason)
         if because.data_corrupt and restorable(entry):
@@ -71,3 +74,10 @@ def respond(
         if shipped.tag is None:
             return f"{service} serves {plan.undo.to_version} again; {shipped.said}"
         return aftermath(service, version, because, to, rehearse=False)
+
+
+def decide(service: Service, version: str, because: Cause) -> ResponsePlan:
+    """Read what runs, what ran before and what people have ordered, and decide the answer."""
+    rollout = read_rollout(service)
+    mode, recent = read_orders(service.name)
+    return plan_response(service, rollout, version, because, mode, recent)

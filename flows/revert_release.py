@@ -64,7 +64,7 @@ def revert_release(
         rehearse: Stop after deciding and show the plan.
     """
     entry = read_service(service)
-    with one_at_a_time(service):
+    with one_at_a_time(f"{service}, source"):
         because = dated(because)
         releases = read_releases(entry)
         history = read_history(entry, version, releases, to)
@@ -81,7 +81,7 @@ def revert_release(
             return Shipped(None, decision.reason)
         if decision.way is Way.HOTFIX:
             launched = launch_hotfix(service, version, because, decision.reason, to)
-            return Shipped(None, f"a hotfix is prepared and a person asked: {launched.url}")
+            return Shipped(None, f"a hotfix is prepared and a person asked: {launched}")
 
         pushed = push_revert(plan, decision) or merge_by_pull_request(entry, plan)
         proof = prove_revert(plan, pushed)
@@ -99,7 +99,7 @@ def merge_by_pull_request(service: Service, plan: RevertPlan) -> Pushed:
     Where main asks for a head that is up to date and moved on meanwhile, the commit is made anew on top of it.
     """
     for time in range(MADE_ANEW + 1):
-        proposal = push_branch(plan, time)
+        proposal = push_branch(plan)
         pull = open_pull(proposal)
         if time:
             comment_on(pull, renewed_words(plan, proposal), proposal.commit)

@@ -213,8 +213,14 @@ def plan_hotfix(
     )
 
 
-def object_to(plan: HotfixPlan, answer: Answer, state: BranchState) -> str | None:
-    """Why an answer cannot be followed, given what stands on the branch; None where it can."""
+def object_to(plan: HotfixPlan, answer: Answer, state: BranchState, merged_as: str | None = None) -> str | None:
+    """Why an answer cannot be followed, given what stands on the branch; None where it can.
+
+    What people have merged themselves needs its tag and its Release yet: any answer but no says so.
+    """
+    if merged_as:
+        done = f"{plan.branch} was merged already, as {merged_as[:12]}"
+        return f"{done}: {Answer.TAKE}, or take it back out of {plan.main} first" if answer is Answer.ABANDON else None
     if answer is Answer.ABANDON:
         return None
     if state.head is None:

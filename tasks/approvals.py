@@ -4,10 +4,11 @@ No field has a default: a run that is resumed without an answer was not answered
 """
 
 import re
-from typing import TypeVar
+from contextlib import suppress
+from typing import TypeVar, cast
 
 from prefect.flow_runs import suspend_flow_run
-from prefect.input import RunInput
+from prefect.input import RunInput, keyset_from_base_key
 from pydantic import Field, ValidationError
 
 from recovery.errors import Refused
@@ -44,17 +45,14 @@ class RestoreAnswer(RunInput):
 def ask_person(form: type[Form], description: str, key: str) -> Form:
     """Suspend the run until the form is filled in; `description` is Markdown that stands above it.
 
-    A run that is started again finds the answer that was given under its key. Raises Refused when it was resumed
-    without an answer again and again.
+    A run that is started again finds the answer that was given under its key; so does Retry, on which Prefect forgets
+    that it has asked and keeps what was said. Raises Refused when it was resumed without an answer again and again.
     """
     plain = re.sub(r"[^a-z0-9-]+", "-", key.lower())  # what Prefect takes as the key of an input
     for number in range(1, QUESTIONS + 1):
-        try:
-            given = suspend_flow_run(
-                wait_for_input=form.with_initial_data(description=description), key=f"{plain}-{number}"
-            )
-        except ValidationError:
-            continue  # resumed, and nothing was filled in
-        if given is not None:
-            return given
+        asked = f"{plain}-{number}"
+        with suppress(ValidationError):  # no answer yet
+            return cast("Form", form.load(keyset_from_base_key(f"suspended-{asked}")))
+        with suppress(ValidationError):  # resumed, and nothing was filled in
+            return suspend_flow_run(wait_for_input=form.with_initial_data(description=description), key=asked)
     raise Refused(f"the run was resumed {QUESTIONS} times without an answer: press Retry, and fill in the form")

@@ -1,6 +1,6 @@
-"""One recovery at a time per service: a session-level advisory lock in PostgreSQL.
+"""One at a time per service, its cluster and its source each for itself: session-level advisory locks in PostgreSQL.
 
-The lock lives as long as the process's connection, so it answers two questions that Prefect's states cannot:
+A lock lives as long as the process's connection, so it answers two questions that Prefect's states cannot:
 whether the process of a run is still alive (pg_stat_activity names it), and whether a run that was declared
 dead may still act (then the next one waits). Source: PostgreSQL documentation, 13.3.5 Advisory Locks.
 """
@@ -39,13 +39,29 @@ _held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())
 
 
 @contextmanager
-def one_at_a_time(service: str) -> Iterator[None]:
-    """Hold the service's lock for the block, waiting for whoever holds it; a no-op inside itself.
+def one_at_a_time(what: str) -> Iterator[None]:
+    """Hold the lock of a service, or of a part of it, for the block, waiting for its holder; a no-op inside itself.
 
     Raises Unavailable when PostgreSQL does not answer, LostServer when Prefect's server does not within the block.
     """
-    with _crashing_without_server(), _held_alone(service):
+    with _crashing_without_server(), _held_alone(what):
         yield
+
+
+@contextmanager
+def under_way() -> Iterator[None]:
+    """Show the run alive for the block without keeping anybody out; the locks within come and go.
+
+    Raises as `one_at_a_time` does.
+    """
+    url = read_settings().lock_url.get_secret_value()
+    with _crashing_without_server():
+        session = _Session(url, None, f"{NAME}{runtime.flow_run.id}") if url else None
+        try:
+            yield
+        finally:
+            if session:
+                session.close()
 
 
 @contextmanager
@@ -62,15 +78,15 @@ def _crashing_without_server() -> Iterator[None]:
 
 
 @contextmanager
-def _held_alone(service: str) -> Iterator[None]:
+def _held_alone(what: str) -> Iterator[None]:
     url = read_settings().lock_url.get_secret_value()
-    if service in _held.get() or not url:
+    if what in _held.get() or not url:
         if not url:
             get_run_logger().warning("RIPCORD_LOCK_URL is not set: two runs of one service are not fenced")
         yield
         return
-    session = _Session(url, service, f"{NAME}{runtime.flow_run.id}")
-    token = _held.set(_held.get() | {service})
+    session = _Session(url, what, f"{NAME}{runtime.flow_run.id}")
+    token = _held.set(_held.get() | {what})
     try:
         yield
     finally:
@@ -79,7 +95,7 @@ def _held_alone(service: str) -> Iterator[None]:
 
 
 def alive_runs() -> set[str] | None:
-    """Ids of the flow runs whose process holds or awaits a lock; None when there is no fence to ask."""
+    """Ids of the flow runs whose process is under way, holds or awaits a lock; None when there is no fence to ask."""
     url = read_settings().lock_url.get_secret_value()
     if not url:
         return None
@@ -94,17 +110,20 @@ def alive_runs() -> set[str] | None:
 
 
 class _Session:
-    """A connection that holds the lock, and takes it again should the server be restarted under it."""
+    """A connection that holds the lock, and takes it again should the server be restarted under it.
 
-    def __init__(self, url: str, service: str, name: str) -> None:
-        self._url, self._name, self._key = url, name[:63], lock_key(service)
+    Without anything to lock it is there, and no more.
+    """
+
+    def __init__(self, url: str, what: str | None, name: str) -> None:
+        self._url, self._name, self._key = url, name[:63], lock_key(what) if what else None
         self._over = threading.Event()
         try:
             self._connection = self._connect()
             self._take()
         except psycopg.Error as error:
             raise Unavailable(f"the lock database did not answer: {_short(error)}") from error
-        self._thread = threading.Thread(target=self._beat, daemon=True, name=f"fence of {service}")
+        self._thread = threading.Thread(target=self._beat, daemon=True, name=f"fence of {what or name}")
         self._thread.start()
 
     def close(self) -> None:
@@ -114,7 +133,7 @@ class _Session:
 
     def _take(self) -> None:
         """Wait for the lock; after a restart of the server its last holder goes first, who is taking it again."""
-        while True:
+        while self._key is not None:
             self._connection.execute("SELECT pg_advisory_lock(%s)", (self._key,))
             row = self._connection.execute(
                 "SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float"
@@ -152,13 +171,15 @@ class _Session:
         """Try, never wait: a wait could outlast the block, and then keep the lock as long as the process lives."""
         if self._connection.closed:
             self._connection = self._connect()
+        if self._key is None:
+            return True
         row = self._connection.execute("SELECT pg_try_advisory_lock(%s)", (self._key,)).fetchone()
         return bool(row and row[0])
 
 
-def lock_key(service: str) -> int:
+def lock_key(what: str) -> int:
     """The advisory lock's number: 63 bits of a digest, so that services do not collide."""
-    return int.from_bytes(hashlib.sha256(f"ripcord/{service}".encode()).digest()[:8], "big") >> 1
+    return int.from_bytes(hashlib.sha256(f"ripcord/{what}".encode()).digest()[:8], "big") >> 1
 
 
 def _short(error: BaseException) -> str:

@@ -56,3 +56,6 @@ ON_UNAVAILABLE: dict[str, Any] = {
 }
 # For what speaks to the Git host once the cluster was taken back: nothing is lost by waiting.
 PATIENTLY: dict[str, Any] = ON_UNAVAILABLE | {"retries": len(WAITS) + HOURS}
+# For readings: not kept, so that Retry, and a run that waited for a person, see the world as it is by then.
+LOOKING_AGAIN: dict[str, Any] = ON_UNAVAILABLE | {"persist_result": False}
+LOOKING_PATIENTLY: dict[str, Any] = PATIENTLY | {"persist_result": False}

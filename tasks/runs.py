@@ -31,7 +31,7 @@ from recovery.errors import Refused, Unavailable
 from recovery.incidents import Cause, Mode, Source, incident_key, repeated
 from recovery.revivals import Revival, RunState, plan_revivals
 from tasks.fence import alive_runs
-from tasks.retry import ON_UNAVAILABLE
+from tasks.retry import LOOKING_AGAIN, ON_UNAVAILABLE
 
 RESPOND, HOTFIX, RESTORE = "respond/respond", "hotfix/hotfix", "restore_database/restore_database"
 SALVAGE, FIX, RESTORE_RDS = "salvage/salvage", "fix_forward/fix_forward", "restore_rds/restore_rds"
@@ -42,6 +42,7 @@ ACTING = (
     "restore_cnpg", "salvage", "fix_forward",
 )  # fmt: skip
 MODE = "ripcord_mode"
+BADLY = (StateType.FAILED, StateType.CANCELLED)  # what crashed is revived
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,11 @@ class Launched:
     name: str
     url: str
     fresh: bool
+    failed: bool = False  # it has ended, and not well
+
+    def __str__(self) -> str:
+        """Where people find it, and what they must do there when nothing goes on by itself."""
+        return f"{self.url}" + (", which has failed: look why, then press Retry there" if self.failed else "")
 
 
 @task(name="note the time", **ON_UNAVAILABLE)
@@ -60,7 +66,7 @@ def dated(because: Cause) -> Cause:
     return because if because.seen_at else because.model_copy(update={"seen_at": datetime.now(UTC)})
 
 
-@task(name="read mode", **{**ON_UNAVAILABLE, "retries": 1})
+@task(name="read mode", **{**LOOKING_AGAIN, "retries": 1})
 def read_mode() -> Mode:
     """Read the global switch; unset means act, unreadable or unknown means notify."""
     try:
@@ -72,7 +78,7 @@ def read_mode() -> Mode:
 @task(
     name="read orders",
     task_run_name="read the switch and the recoveries of {service}",
-    **{**ON_UNAVAILABLE, "retries": 1},
+    **{**LOOKING_AGAIN, "retries": 1},
 )
 def read_orders(service: str) -> tuple[Mode, int]:
     """The global switch, and how often a service was recovered in the last 24 hours. Raises Unavailable."""
@@ -121,7 +127,7 @@ def launch(
     return _create(client, RESPOND, service, version, because, key, {"to": to, "hotfix": hotfix})
 
 
-@task(name="launch hotfix", task_run_name="launch hotfix {service} {version}", **ON_UNAVAILABLE)
+@task(name="launch hotfix", task_run_name="launch hotfix {service} {version}", **LOOKING_AGAIN)
 def launch_hotfix(
     service: str, version: str, because: Cause, why: str, to: str | None = None, number: int = 1
 ) -> Launched:
@@ -195,7 +201,8 @@ def _create(
         raise Refused(f"deployment {name} is not there: run 'ripcord up' or 'prefect deploy --all'") from None
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:
         raise Unavailable(f"the Prefect server did not answer: {error}") from error
-    return Launched(str(run.id), run.name, run_url(str(run.id)), _is_fresh(run, began))
+    failed = run.state is not None and run.state.type in BADLY
+    return Launched(str(run.id), run.name, run_url(str(run.id)), _is_fresh(run, began), failed)
 
 
 @task(name="find the dead", **{**ON_UNAVAILABLE, "retries": 1, "persist_result": False})

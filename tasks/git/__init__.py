@@ -1,7 +1,7 @@
 """Read a repository's history; bring a revert or a hotfix to `main`; prove it afresh; synchronise develop."""
 
 from tasks.git.history import preview_revert, read_history, read_taken_back
-from tasks.git.hotfix import prove_hotfix, push_hotfix, read_branch, tag_hotfix
+from tasks.git.hotfix import prove_hotfix, push_hotfix, read_answered, read_branch, tag_hotfix
 from tasks.git.proof import check_repository, prove_revert
 from tasks.git.proposing import push_branch
 from tasks.git.push import push_revert, read_pushed, tag_merged
@@ -18,6 +18,7 @@ __all__ = [
     "push_branch",
     "push_hotfix",
     "push_revert",
+    "read_answered",
     "read_branch",
     "read_history",
     "read_pull_script",

@@ -26,13 +26,13 @@ from tasks.git.reading import (
     tags_by,
     tags_of,
 )
-from tasks.retry import ON_UNAVAILABLE, PATIENTLY
+from tasks.retry import LOOKING_AGAIN, LOOKING_PATIENTLY
 
 NOTHING = "000000"  # the mode of what a tree lacks
 LOOKED_AT = 30  # newest older releases whose distance to the faulty one is listed
 
 
-@task(name="read history", task_run_name="read history of {service.repository}", **PATIENTLY)
+@task(name="read history", task_run_name="read history of {service.repository}", **LOOKING_PATIENTLY)
 def read_history(service: Service, faulty: str, releases: Sequence[Release] = (), to: str | None = None) -> History:
     """Read tags, ancestry and what lies between the tags. Raises Refused when the faulty tag is not there.
 
@@ -81,7 +81,7 @@ def _read(bare: Repository, service: Service, version: Version) -> History:
     )
 
 
-@task(name="read taken back", task_run_name="read what {version} takes back", **ON_UNAVAILABLE)
+@task(name="read taken back", task_run_name="read what {version} takes back", **LOOKING_AGAIN)
 def read_taken_back(service: Service, version: str) -> str | None:
     """The release that a tag takes back, as a commit says that no earlier release has; None when none does.
 
@@ -96,7 +96,7 @@ def read_taken_back(service: Service, version: str) -> str | None:
         return next((tag for tag, commit in said if tags.get(tag) == commit), None)
 
 
-@task(name="preview revert", task_run_name="preview the revert of {plan.faulty_tag}", **PATIENTLY)
+@task(name="preview revert", task_run_name="preview the revert of {plan.faulty_tag}", **LOOKING_PATIENTLY)
 def preview_revert(plan: RevertPlan) -> Preview:
     """Compute the tree that the revert would give on main as it is, changing nothing."""
     with between(plan, when=When.A_MOMENT_AGO) as bare:

@@ -17,7 +17,7 @@ from tasks.git.plumbing import Repository, failure
 from tasks.git.ranges import changed
 from tasks.git.reading import branch_of, commits_of, head_of, is_ancestor, mends_of, tags_of
 from tasks.git.revert import tag_commit
-from tasks.retry import PATIENTLY
+from tasks.retry import LOOKING_PATIENTLY, PATIENTLY
 
 TRIES = 5  # that a branch or a tag may come into being between our look and our push
 
@@ -40,14 +40,17 @@ def push_hotfix(plan: HotfixPlan, proposal: FixProposal) -> HotfixBranch:
     raise Refused(f"{plan.branch} of {plan.repository} came and went {TRIES} times while we pushed: try again")
 
 
-@task(name="read hotfix branch", task_run_name="read {plan.branch}", **PATIENTLY)
-def read_branch(plan: HotfixPlan, asked: int = 0) -> BranchState:
-    """Read what stands on the hotfix branch now; best before the merge: a squashed branch is gone afterwards.
-
-    `asked` is another number for every look: the same one twice in a run is answered from memory.
-    """
+@task(name="read hotfix branch", task_run_name="read {plan.branch}", **LOOKING_PATIENTLY)
+def read_branch(plan: HotfixPlan) -> BranchState:
+    """Read what stands on the hotfix branch now; best before the merge: a squashed branch is gone afterwards."""
     with ephemeral(plan.repository) as bare:
         return state_of(bare, plan)
+
+
+@task(name="read what was answered", task_run_name="read {plan.branch} as it is answered", **PATIENTLY)
+def read_answered(plan: HotfixPlan, asked: int) -> BranchState:
+    """The same at an answer, kept with its number: a run that goes on meets the same objections again."""
+    return read_branch.fn(plan)
 
 
 @task(name="tag hotfix", task_run_name="tag the merge of {plan.branch}", **PATIENTLY)

@@ -12,16 +12,15 @@ from tasks.git.laws import preview
 from tasks.git.plumbing import Repository, rows
 from tasks.git.push import make_commit
 from tasks.git.reading import REVERTS, answers_to, branch_of, head_of
-from tasks.retry import PATIENTLY
+from tasks.retry import LOOKING_PATIENTLY
 
 
-@task(name="push branch", task_run_name="push {plan.branch}", **PATIENTLY)
-def push_branch(plan: RevertPlan, asked: int = 0) -> Proposal:
+@task(name="push branch", task_run_name="push {plan.branch}", **LOOKING_PATIENTLY)
+def push_branch(plan: RevertPlan) -> Proposal:
     """Put the revert commit on a branch of its own, for a pull request; says what the request proposes.
 
     A branch that already carries a revert of this main stays as it is, and so does one that was merged meanwhile; one
-    that main has left behind is made anew. Raises Refused where people have put anything on it. `asked` is another
-    number for every time: the same one twice in a run is answered from memory.
+    that main has left behind is made anew. Raises Refused where people have put anything on it.
     """
     with between(plan, (plan.branch,)) as bare:
         head, there = head_of(bare, plan.main), branch_of(bare, plan.branch)

@@ -23,7 +23,7 @@ from tasks.git.reading import (
     tags_of,
 )
 from tasks.git.revert import attempt, commit_revert, merge_out, tag_commit
-from tasks.retry import PATIENTLY
+from tasks.retry import LOOKING_PATIENTLY, PATIENTLY
 
 TRIES = 5  # that main may move between our fetch and our push
 
@@ -76,7 +76,7 @@ def tag_merged(plan: RevertPlan, merged: str) -> Pushed:
     )
 
 
-@task(name="read patch", task_run_name="read how {plan.faulty_tag} was taken out", **PATIENTLY)
+@task(name="read patch", task_run_name="read how {plan.faulty_tag} was taken out", **LOOKING_PATIENTLY)
 def read_pushed(plan: RevertPlan) -> Pushed:
     """Read what a revert left on the remote. Raises Refused when the release was not taken out yet."""
     if plan.done_as is None:

@@ -14,14 +14,14 @@ from tasks.git.migrations import judge_migrations
 from tasks.git.opening import When
 from tasks.git.plumbing import Repository
 from tasks.git.reading import differing, head_of, mends_of, tags_of, unquoted
-from tasks.retry import PATIENTLY
+from tasks.retry import LOOKING_PATIENTLY
 
 NAMED = 100  # pull requests of a range that are looked into, the newest
 NOTHING = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"  # the tree without entries, which git knows without having it
 CHUNK = 200  # paths in one command
 
 
-@task(name="read range", task_run_name="read what {faulty_tag} brought", **PATIENTLY)
+@task(name="read range", task_run_name="read what {faulty_tag} brought", **LOOKING_PATIENTLY)
 def read_range(service: Service, faulty_tag: str, stable_tag: str | None) -> Range:
     """Read what lies between two tags, of the service's own paths; without a stable tag, nothing can be told.
 

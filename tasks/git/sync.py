@@ -15,12 +15,12 @@ from tasks.git.fates import Lost, lost_by, refusal
 from tasks.git.plumbing import Repository
 from tasks.git.reading import answers_to, branch_of, head_of, is_ancestor
 from tasks.git.rehearsal import Made, heeding, rehearse, reland_on
-from tasks.retry import ON_UNAVAILABLE, PATIENTLY
+from tasks.retry import LOOKING_AGAIN, PATIENTLY
 
 TRIES = 5  # that develop may move between our fetch and our push
 
 
-@task(name="preview sync", task_run_name="preview the sync of {service.develop}", **ON_UNAVAILABLE)
+@task(name="preview sync", task_run_name="preview the sync of {service.develop}", **LOOKING_AGAIN)
 def preview_sync(service: Service, plan: RevertPlan, pushed: Pushed) -> str:
     """Try the synchronisation and the next release in memory, changing nothing, and say how it would go."""
     if service.develop is None:

@@ -14,7 +14,7 @@ from recovery.errors import Incomplete, Refused
 from recovery.pulls import Checks, Protection, PullRequest, Readiness, choose_method, judge_checks, worst_outcome
 from tasks.github.client import open_repository, readable, settled, wait_a_little, words
 from tasks.github.protections import allowed_methods, protection_of
-from tasks.github.pulls import pull_of
+from tasks.github.pulls import LOOKS, pull_of
 from tasks.retry import PATIENTLY
 
 _VERDICTS = {"APPROVED", "CHANGES_REQUESTED", "DISMISSED"}
@@ -45,13 +45,17 @@ def wait_and_merge(
     with open_repository(pull.repository) as repository:
         protection = protection_of(repository, pull.base)
         method = choose_method(allowed_methods(repository, pull.base, protection))
-        said = ""
+        said, lagging = "", LOOKS
         while True:
             found = repository.get_pull(pull.number)
             now = pull_of(repository, found)
             if now.merged_as:
                 get_run_logger().info(f"skipped: {pull.url} is merged already, as {now.merged_as}")
                 return now
+            if now.sha != pull.sha and lagging:
+                lagging -= 1  # GitHub may show a head that was just pushed a moment later
+                wait_a_little()
+                continue
             _same_head(pull, now)
             standing = judge_checks(now, _checks(repository, found, protection), protection)
             if standing.verdict is Readiness.BLOCKED:

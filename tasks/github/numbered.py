@@ -8,10 +8,10 @@ from recovery.errors import Refused
 from recovery.pulls import PullRequest
 from tasks.github.client import open_repository
 from tasks.github.pulls import pull_of
-from tasks.retry import ON_UNAVAILABLE
+from tasks.retry import LOOKING_AGAIN
 
 
-@task(name="read pull request", task_run_name="read #{number}", **ON_UNAVAILABLE)
+@task(name="read pull request", task_run_name="read #{number}", **LOOKING_AGAIN)
 def read_pull(service: Service, number: int) -> PullRequest:
     """Read a pull request of the service's repository. Raises Refused for one that is not there or of a fork."""
     with open_repository(service.repository) as repository:

@@ -10,7 +10,7 @@ from recovery.catalog import Service
 from recovery.errors import Incomplete, Refused
 from recovery.pipelines import Deployment, Progress, Stage, WorkflowRun, deployed_commit, judge_pipeline
 from tasks.github.client import open_repository, read, readable, wait_a_little
-from tasks.retry import PATIENTLY, spoken
+from tasks.retry import LOOKING_PATIENTLY, PATIENTLY, spoken
 from tasks.settings import read_settings
 
 START_SECONDS = 60.0  # in which a pipeline that a tag starts has shown itself
@@ -47,7 +47,7 @@ def watch_pipeline(service: Service, tag: str) -> str:
             wait_a_little()
 
 
-@task(name="read deployed", task_run_name="read what was deployed as {tag}", **PATIENTLY)
+@task(name="read deployed", task_run_name="read what was deployed as {tag}", **LOOKING_PATIENTLY)
 def read_deployed(service: Service, tag: str) -> str | None:
     """The commit that the pipeline says it deployed under a tag, which the tag itself may have left since."""
     with open_repository(service.repository) as repository:

@@ -9,10 +9,10 @@ from prefect import task
 from recovery.catalog import Service
 from recovery.pulls import METHODS, Protection
 from tasks.github.client import open_repository, readable
-from tasks.retry import PATIENTLY
+from tasks.retry import LOOKING_PATIENTLY
 
 
-@task(name="read protection", task_run_name="read the protection of {service.main}", **PATIENTLY)
+@task(name="read protection", task_run_name="read the protection of {service.main}", **LOOKING_PATIENTLY)
 def read_protection(service: Service) -> Protection:
     """What `main` asks of a change, as far as the token may read it."""
     with open_repository(service.repository) as repository:

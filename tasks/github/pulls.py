@@ -50,6 +50,8 @@ def mark_ready(pull: PullRequest) -> str:
         found = repository.get_pull(pull.number)
         if not found.draft:
             return f"skipped: {pull.url} is no draft"
+        if found.merged:  # by a push, which GitHub takes for a merge of whatever it brings
+            return f"skipped: {pull.url} is merged already"
         if found.state != "open":
             raise Refused(f"{pull.url} is closed: reopen it first")
         settled(found.mark_ready_for_review, lambda: _seen(repository, pull, lambda seen: not seen.draft))

@@ -10,10 +10,10 @@ from recovery.errors import Incomplete
 from recovery.latest import becomes_latest, newer_than
 from recovery.releases import Publication, Release
 from tasks.github.client import open_repository, settled, words
-from tasks.retry import PATIENTLY, spoken
+from tasks.retry import LOOKING_PATIENTLY, PATIENTLY, spoken
 
 
-@task(name="read releases", task_run_name="read releases of {service.repository}", **PATIENTLY)
+@task(name="read releases", task_run_name="read releases of {service.repository}", **LOOKING_PATIENTLY)
 def read_releases(service: Service) -> tuple[Release, ...]:
     """The whole Releases history, in GitHub's order, which nobody should rely on."""
     with open_repository(service.repository) as repository:

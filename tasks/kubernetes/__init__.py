@@ -13,7 +13,7 @@ from recovery.readings import Watch
 from recovery.rollouts import Progress, Revision, Rollout, Stage, Standing, UndoPlan, open_watch, progress
 from tasks.kubernetes.api import Json, deployment_path, replica_set_path, request
 from tasks.kubernetes.objects import HASH, MARK, PATCH_OF, bare_template, image_version, observe_rollout
-from tasks.retry import ON_UNAVAILABLE, spoken
+from tasks.retry import LOOKING_AGAIN, ON_UNAVAILABLE, spoken
 from tasks.settings import read_settings
 
 CHANGE_CAUSE = "kubernetes.io/change-cause"
@@ -21,7 +21,7 @@ FIELD_MANAGER = "ripcord"
 POLL_SECONDS = 0.5
 
 
-@task(name="read rollout", task_run_name="read rollout of {service.name}", **ON_UNAVAILABLE)
+@task(name="read rollout", task_run_name="read rollout of {service.name}", **LOOKING_AGAIN)
 def read_rollout(service: Service) -> Rollout:
     """Read the Deployment and its revisions now."""
     return observe_rollout(service)

@@ -11,9 +11,8 @@ from recovery.restores import database_to_restore
 from recovery.routes import Route, address_in, readdress
 from recovery.sides import restore_of
 from tasks.kubernetes.api import Json, deployment_path, request
-from tasks.retry import ON_UNAVAILABLE, spoken
+from tasks.retry import LOOKING_AGAIN, spoken
 
-LOOKING_AGAIN = ON_UNAVAILABLE | {"persist_result": False}
 FIELD_MANAGER = "ripcord"
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 RESTORED = "ripcord.dev/restored-to"

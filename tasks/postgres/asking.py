@@ -10,9 +10,8 @@ from recovery.restore_points import Then
 from recovery.sides import restore_of
 from tasks.postgres.connection import keywords_of, restored_way, session
 from tasks.postgres.consoles import way_of
-from tasks.postgres.pooler import LOOKING_AGAIN
 from tasks.postgres.smoke import ask_smoke
-from tasks.retry import spoken
+from tasks.retry import LOOKING_AGAIN, spoken
 
 _WHO = """
 SELECT system_identifier::text, pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',

@@ -10,9 +10,8 @@ from recovery.databases import Database
 from recovery.errors import Refused
 from recovery.restore_points import RestorePoint
 from recovery.sides import Stage
-from tasks.postgres.pooler import LOOKING_AGAIN
 from tasks.postgres.sides import open_archive, promote_side, raise_side, read_side, read_side_state
-from tasks.retry import spoken
+from tasks.retry import LOOKING_AGAIN, spoken
 
 
 @task(name="ready side", **LOOKING_AGAIN)

@@ -20,9 +20,9 @@ from tasks.postgres.engines import engine_of
 from tasks.postgres.freezing import DEAD, ITSELF, database_name, elsewhere, standing
 from tasks.postgres.notes import read_note
 from tasks.postgres.places import Place, place_of
-from tasks.postgres.pooler import LOOKING_AGAIN
 from tasks.postgres.raising import begun_file
 from tasks.postgres.sides import read_side
+from tasks.retry import LOOKING_AGAIN
 
 COUNT_SECONDS = 30  # per table: people wait for the question, and an unknown number is an answer
 _RIGHTS = """

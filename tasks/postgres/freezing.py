@@ -23,10 +23,10 @@ from tasks.postgres.connection import Session, keywords_of, session
 from tasks.postgres.consoles import is_gone
 from tasks.postgres.notes import read_note, write_note
 from tasks.postgres.numbers import read_numbers, reading_numbers
-from tasks.postgres.pooler import LOOKING_AGAIN, let_clients_go
+from tasks.postgres.pooler import let_clients_go
 from tasks.postgres.raising import begun_file
 from tasks.postgres.sides import read_side
-from tasks.retry import spoken
+from tasks.retry import LOOKING_AGAIN, spoken
 
 EMPTY_SECONDS = 10.0
 POLL_SECONDS = 0.05

@@ -29,9 +29,9 @@ from tasks.postgres.numbers import read_numbers
 from tasks.postgres.points import register_point
 from tasks.postgres.reading import read_state, registered
 from tasks.postgres.smoke import ask_smoke
-from tasks.postgres.timed_notes import LOOKING_AGAIN, keep_frozen, place_of_points, read_frozen
+from tasks.postgres.timed_notes import keep_frozen, place_of_points, read_frozen
 from tasks.postgres.timed_restores import move_frozen
-from tasks.retry import ON_UNAVAILABLE, spoken
+from tasks.retry import LOOKING_AGAIN, ON_UNAVAILABLE, spoken
 
 ARCHIVED_SECONDS = 300.0
 POLL_SECONDS = 1.0

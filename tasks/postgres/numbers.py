@@ -15,9 +15,8 @@ from recovery.restores import Begun, Counter, move_past
 from tasks.postgres.building import standing_of
 from tasks.postgres.connection import Session, session
 from tasks.postgres.notes import read_note
-from tasks.postgres.pooler import LOOKING_AGAIN
 from tasks.postgres.raising import begun_file
-from tasks.retry import spoken
+from tasks.retry import LOOKING_AGAIN, spoken
 
 _COUNTERS = """
 SELECT format('%I.%I', schemaname, sequencename), coalesce(last_value, start_value::numeric - increment_by)::text,

@@ -17,10 +17,8 @@ from recovery.errors import Incomplete, Refused, Unavailable
 from recovery.routes import Route, read_line, reroute
 from recovery.sides import restore_of
 from tasks.postgres.consoles import Console, console
-from tasks.retry import ON_UNAVAILABLE, spoken
+from tasks.retry import LOOKING_AGAIN, spoken
 
-# The world is looked at anew whenever a run goes on: an answer of before a person was asked must not be replayed.
-LOOKING_AGAIN = ON_UNAVAILABLE | {"persist_result": False}
 PAUSE_SECONDS = 10.0  # what a transaction under way gets to end by itself; PgBouncer lets nobody wait beyond 120 s
 STILL_SECONDS = 10.0
 POLL_SECONDS = 0.05

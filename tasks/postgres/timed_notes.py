@@ -7,10 +7,8 @@ from prefect import task
 
 from recovery.rds import Frozen, TimedPoint
 from tasks.archive import keep_value, read_value
-from tasks.retry import ON_UNAVAILABLE
+from tasks.retry import LOOKING_AGAIN
 from tasks.settings import read_settings
-
-LOOKING_AGAIN = ON_UNAVAILABLE | {"persist_result": False}
 
 
 class Named(Protocol):

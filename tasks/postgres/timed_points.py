@@ -15,8 +15,8 @@ from recovery.rds_catalog import Rds
 from recovery.rds_gates import SECONDS_APART, TimedChoice
 from tasks.postgres.connection import Session, session
 from tasks.postgres.reading import read_state
-from tasks.postgres.timed_notes import LOOKING_AGAIN, keep_timed
-from tasks.retry import ON_UNAVAILABLE, spoken
+from tasks.postgres.timed_notes import keep_timed
+from tasks.retry import LOOKING_AGAIN, ON_UNAVAILABLE, spoken
 
 MARKS = "ripcord.timed_points"
 _TABLE = f"""

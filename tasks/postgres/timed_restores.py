@@ -22,9 +22,9 @@ from tasks.postgres.freezing import database_name, elsewhere, empty
 from tasks.postgres.numbers import move, read_counters, read_numbers
 from tasks.postgres.reading import read_state
 from tasks.postgres.smoke import ask_smoke
-from tasks.postgres.timed_notes import LOOKING_AGAIN, forget_frozen, keep_frozen, read_frozen
+from tasks.postgres.timed_notes import forget_frozen, keep_frozen, read_frozen
 from tasks.postgres.timed_points import MARKS, read_marks
-from tasks.retry import spoken
+from tasks.retry import LOOKING_AGAIN, spoken
 
 RESTORED = "restored"
 ANSWER_SECONDS = 1800.0  # a new name is in effect after some 10 minutes, and an old one stays in caches

@@ -22,11 +22,9 @@ from botocore.exceptions import (
 from recovery.errors import Refused, Unavailable
 from recovery.rds_catalog import Rds
 from tasks import waiting
-from tasks.retry import ON_UNAVAILABLE
 from tasks.settings import read_settings
 
 T = TypeVar("T")
-LOOKING_AGAIN = ON_UNAVAILABLE | {"persist_result": False}
 POLL_SECONDS = 10.0
 DOCUMENT = "docs/runbooks/restore_rds.md"
 

@@ -26,10 +26,10 @@ from recovery.rds_cluster_settings import CLUSTERS
 from recovery.rds_gates import judge_reach
 from recovery.rds_instance_settings import INSTANCES, MEMBERS
 from recovery.rds_settings import creating, drilling
-from tasks.rds.api import LOOKING_AGAIN, Missing, Taken, call, wait_for
+from tasks.rds.api import Missing, Taken, call, wait_for
 from tasks.rds.reading import look, look_instance
 from tasks.rds.restoring import encoded, tagged
-from tasks.retry import spoken
+from tasks.retry import LOOKING_AGAIN, spoken
 
 
 @task(name="read restorable", task_run_name="read to when RDS can restore {rds.name}", **LOOKING_AGAIN)

@@ -11,7 +11,8 @@ from recovery.rds_cluster_settings import CLUSTERS
 from recovery.rds_instance_settings import INSTANCES
 from recovery.rds_plans import Three
 from recovery.rds_settings import Table
-from tasks.rds.api import LOOKING_AGAIN, Missing, call
+from tasks.rds.api import Missing, call
+from tasks.retry import LOOKING_AGAIN
 
 Json = Mapping[str, Any]
 

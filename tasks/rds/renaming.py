@@ -10,9 +10,9 @@ from recovery.rds_catalog import Rds
 from recovery.rds_plans import RdsPlan, Three, sightings
 from recovery.rds_swap import Act, SwapStep, next_step
 from tasks.rds import api
-from tasks.rds.api import LOOKING_AGAIN, Missing, Taken, call
+from tasks.rds.api import Missing, Taken, call
 from tasks.rds.reading import look
-from tasks.retry import spoken
+from tasks.retry import LOOKING_AGAIN, spoken
 
 
 @task(name="exchange names", **LOOKING_AGAIN | {"retries": 0})

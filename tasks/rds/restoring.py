@@ -13,9 +13,9 @@ from recovery.rds_instance_settings import INSTANCES, MEMBERS
 from recovery.rds_plans import RdsPlan, judge_place
 from recovery.rds_settings import Parameters, creating, restoring, tags_to_carry
 from recovery.rds_swap import sighted
-from tasks.rds.api import LOOKING_AGAIN, Taken, call, wait_for
+from tasks.rds.api import Taken, call, wait_for
 from tasks.rds.reading import look, look_instance
-from tasks.retry import spoken
+from tasks.retry import LOOKING_AGAIN, spoken
 
 
 @task(name="restore beside", **LOOKING_AGAIN)

@@ -9,10 +9,10 @@ from recovery.rds_cluster_settings import CLUSTERS
 from recovery.rds_instance_settings import INSTANCES, MEMBERS
 from recovery.rds_plans import RdsPlan
 from recovery.rds_settings import Table, differences, mending
-from tasks.rds.api import LOOKING_AGAIN, call, wait_for
+from tasks.rds.api import call, wait_for
 from tasks.rds.reading import look, look_instance
 from tasks.rds.restoring import encoded
-from tasks.retry import spoken
+from tasks.retry import LOOKING_AGAIN, spoken
 
 
 @task(name="settle beside", **LOOKING_AGAIN)

@@ -6,9 +6,9 @@ from recovery.errors import Refused, Unavailable
 from recovery.rds import Managed, Reachable, TimedPoint, snapshot_of
 from recovery.rds_catalog import Rds
 from recovery.rds_gates import judge_reach
-from tasks.rds.api import LOOKING_AGAIN, Missing, Taken, call, wait_for
+from tasks.rds.api import Missing, Taken, call, wait_for
 from tasks.rds.reading import look
-from tasks.retry import spoken
+from tasks.retry import LOOKING_AGAIN, spoken
 
 HELD = "ripcord:kept-for"
 

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 STEPS = (
     "read rollout",
     "read orders",
+    "decide",
     "undo rollout",
     "mark revision",
     "note the time",

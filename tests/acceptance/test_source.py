@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from infra.lab.process import wait_until
 from infra.lab.team import Team
 from infra.lab.world import World
+from tasks.fence import lock_key
 from tests.acceptance.incidents import answer, call, deploy, prepare
 from tests.acceptance.oracles import assert_restored_once, fresh_clone, git, pulls, releases, standing, told
 
@@ -24,6 +26,7 @@ def test_a_protected_main_gets_the_revert_by_a_pull_request(lab: World, tmp_path
     wait_until(lambda: pulls(lab, service, "revert/v1.2.0"), what="the pull request", seconds=90, every=0.5)
     assert lab.version_served(service) == "v1.1.0"
     assert git(lab.host.bare(f"acme/{service}"), "tag", "--list", "v1.2.1") == ""
+    assert locked(lab, service) == {f"{service}, source"}, "the next incident's cluster must not wait for the source"
     lab.host.set_check(f"acme/{service}", "refs/heads/revert/v1.2.0", "test")
 
     run = lab.wait_for_run("respond", f"respond {service} v1.2.0", ("COMPLETED", "FAILED"), 180)
@@ -34,6 +37,14 @@ def test_a_protected_main_gets_the_revert_by_a_pull_request(lab: World, tmp_path
     assert git(clone, "rev-list", "--first-parent", "v1.2.0..origin/main") == git(clone, "rev-parse", "v1.2.1^{commit}")
     assert git(clone, "rev-parse", "v1.2.1^{tree}") == git(clone, "rev-parse", "v1.1.0^{tree}")
     assert lab.version_served(service) == "v1.2.1"
+
+
+def locked(lab: World, service: str) -> set[str]:
+    """Which of a service's locks somebody holds, as PostgreSQL says."""
+    names = (service, f"{service}, source", f"{service}, way back")
+    with psycopg.connect(lab.postgres.dsn("ripcord"), autocommit=True) as connection:
+        tried = [(name, connection.execute("SELECT pg_try_advisory_lock(%s)", (lock_key(name),))) for name in names]
+        return {name for name, answer in tried if answer.fetchone() == (False,)}
 
 
 @pytest.fixture(name="waiting", scope="module")

@@ -44,7 +44,11 @@ class AskedRuns:
             run_flow(self.flow, flow_run=run, return_type="state")
         return str(self.api.get(f"flow_runs/{run_id}").json()["state"]["type"])
 
-    def answer(self, run_id: str, **form: bool) -> None:
+    def why(self, run_id: str) -> str:
+        """What the state of a run says."""
+        return str(self.api.get(f"flow_runs/{run_id}").json()["state"]["message"])
+
+    def answer(self, run_id: str, **form: bool | str) -> None:
         """Fill in the form of a suspended run, as a person does."""
         said = self.api.post(f"flow_runs/{run_id}/resume", json={"run_input": form}).raise_for_status().json()
         assert said["status"] == "ACCEPT"

@@ -139,7 +139,7 @@ def test_what_a_person_put_on_the_branch_is_never_replaced(shop: Shop) -> None:
     git("checkout", "--quiet", "-B", "topic", f"origin/{BRANCH}", at=shop.clone)
     git("merge", "--quiet", "--no-edit", "origin/main", at=shop.clone)
     shop.push(f"HEAD:refs/heads/{BRANCH}")
-    anew = push_branch.fn(plan, 1).commit
+    anew = push_branch.fn(plan).commit
 
     assert shop.bare("rev-parse", BRANCH) == anew != ours
     assert shop.bare("rev-parse", f"{BRANCH}^") == shop.bare("rev-parse", "main")
@@ -150,7 +150,7 @@ def test_what_a_person_put_on_the_branch_is_never_replaced(shop: Shop) -> None:
     moves_on(shop, "once-more")
 
     with pytest.raises(Refused, match=rf"more on it than our revert \({theirs[:7]}\w* Write by-hand\): merge it by"):
-        push_branch.fn(plan, 2)
+        push_branch.fn(plan)
     assert shop.bare("rev-parse", BRANCH) == theirs
 
 
@@ -161,7 +161,7 @@ def test_one_that_was_merged_meanwhile_is_not_pushed_again(shop: Shop) -> None:
     pull = open_pull.fn(proposal)
     shop.host.unprotect(shop.name, "main")
     shop.send("PUT", f"/pulls/{pull.number}/merge", merge_method="merge")
-    again = push_branch.fn(plan, 1)
+    again = push_branch.fn(plan)
 
     assert again.commit == proposal.commit == shop.bare("rev-parse", BRANCH)
     assert wait_and_merge.fn(shop.service, open_pull.fn(again), "t", "m").merged_as == shop.bare("rev-parse", "main")

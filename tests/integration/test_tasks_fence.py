@@ -15,7 +15,7 @@ from infra.lab.postgres import Postgres, postgres
 from infra.lab.process import wait_until
 from recovery.errors import Unavailable
 from tasks import fence
-from tasks.fence import alive_runs, lock_key, one_at_a_time
+from tasks.fence import alive_runs, lock_key, one_at_a_time, under_way
 
 ROOT = Path(__file__).parents[2]
 HOLDER = """
@@ -115,6 +115,18 @@ def test_another_service_does_not_wait(database: Postgres, stack: ExitStack) -> 
 
     assert lock_key("shop") != lock_key("billing")
     assert sessions(database, granted=True) == ["ripcord run run-1", "ripcord run run-2"]
+
+
+def test_who_is_under_way_is_alive_between_its_locks_and_keeps_nobody_out(database: Postgres, stack: ExitStack) -> None:
+    """The run can be told from a dead one, and another run of the service gets in."""
+    with under_way():
+        assert len(alive_runs() or ()) == 1
+        with one_at_a_time("shop"):
+            pass
+        assert heard(begin(stack, "run-2")) == "held"
+        assert sessions(database, granted=True) == ["ripcord run run-2"]
+        assert "run-2" in (alive_runs() or ())
+        assert len(alive_runs() or ()) == 2
 
 
 def test_kill_9_frees_the_lock_at_once(database: Postgres, stack: ExitStack) -> None:

@@ -223,7 +223,7 @@ def test_what_people_did_to_a_migration_is_theirs(work: Work) -> None:
     work.git("switch", "--quiet", "main")
     pushed = tag_hotfix.fn(plan, work.merge(plan.branch))
 
-    proof = prove_hotfix.fn(plan, read_branch.fn(plan, 1), pushed)
+    proof = prove_hotfix.fn(plan, read_branch.fn(plan), pushed)
 
     assert not [command for command, _ in proof.lines if NEW in command]
 

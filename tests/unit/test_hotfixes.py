@@ -412,3 +412,15 @@ def test_an_answer_that_does_not_fit_the_branch_is_objected_to() -> None:
     assert "not proposed (Mend (dddddddddddd, Ada))" in str(object_to(plan, Answer.TAKE, mixed))
     assert "no commit of yours" in str(object_to(plan, Answer.OWN, made))
     assert "is gone" in str(object_to(plan, Answer.TAKE, gone))
+
+
+def test_a_hotfix_that_people_merged_themselves_is_carried_on_and_not_abandoned() -> None:
+    """Its branch may be gone by then, or bring nothing that main has not: it still lacks its tag."""
+    plan = planned()
+    states = [BranchState(plan.branch, head, HEAD, HEAD) for head in (None, HEAD)]
+
+    for answer in (Answer.TAKE, Answer.OWN):
+        assert [object_to(plan, answer, state, "f" * 40) for state in states] == [None, None]
+    assert "was merged already, as ffffffffffff: take the proposal, or take it back out of main first" in str(
+        object_to(plan, Answer.ABANDON, states[0], "f" * 40)
+    )

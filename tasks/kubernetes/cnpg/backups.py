@@ -15,14 +15,13 @@ from tasks.kubernetes.api import Conflicting, Json, request
 from tasks.kubernetes.cnpg.reading import (
     API,
     FIELD_MANAGER,
-    LOOKING_AGAIN,
     backed,
     backup_path,
     look,
     look_at_backup,
     wait_for,
 )
-from tasks.retry import spoken
+from tasks.retry import LOOKING_AGAIN, spoken
 
 
 @task(name="read Backups", task_run_name="read the Backups of {service.name}", **LOOKING_AGAIN)

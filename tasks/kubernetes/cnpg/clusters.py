@@ -15,13 +15,12 @@ from tasks.kubernetes.api import Conflicting, Json, Missing, request
 from tasks.kubernetes.cnpg.reading import (
     API,
     FIELD_MANAGER,
-    LOOKING_AGAIN,
     cluster_path,
     look,
     look_for,
     wait_for,
 )
-from tasks.retry import spoken
+from tasks.retry import LOOKING_AGAIN, spoken
 
 REMOVED = timedelta(minutes=10)
 ANEW = (Role.DRILL, Role.CLONE)

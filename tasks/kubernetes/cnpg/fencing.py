@@ -12,8 +12,8 @@ from recovery.cnpg_gates import namespace_of
 from recovery.cnpg_plans import CnpgPlan
 from recovery.errors import Incomplete, RecoveryError, Refused, Unavailable
 from tasks.kubernetes.api import Json, request
-from tasks.kubernetes.cnpg.reading import FIELD_MANAGER, LOOKING_AGAIN, cluster_path, look, wait_for
-from tasks.retry import spoken
+from tasks.kubernetes.cnpg.reading import FIELD_MANAGER, cluster_path, look, wait_for
+from tasks.retry import LOOKING_AGAIN, spoken
 
 STILL = timedelta(minutes=10)  # a fast shutdown, then an immediate one after `switchoverDelay`
 ARCHIVED = timedelta(minutes=15)

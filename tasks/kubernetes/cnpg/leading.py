@@ -12,9 +12,9 @@ from recovery.cnpg_plans import CnpgPlan, Led, restored_name
 from recovery.databases import Secret
 from recovery.errors import Incomplete, Refused, Unavailable
 from tasks.kubernetes.api import Json, request
-from tasks.kubernetes.cnpg.reading import FIELD_MANAGER, LOOKING_AGAIN
+from tasks.kubernetes.cnpg.reading import FIELD_MANAGER
 from tasks.kubernetes.secrets import address_of, put_address, restart_for
-from tasks.retry import spoken
+from tasks.retry import LOOKING_AGAIN, spoken
 
 
 @task(name="read where clients are led", **LOOKING_AGAIN)

@@ -13,10 +13,9 @@ from recovery.cnpg_gates import cnpg_of, namespace_of
 from recovery.cnpg_plans import Pair, restored_name
 from tasks import waiting
 from tasks.kubernetes.api import Json, Missing, request
-from tasks.retry import ON_UNAVAILABLE
+from tasks.retry import LOOKING_AGAIN
 
 T = TypeVar("T")
-LOOKING_AGAIN = ON_UNAVAILABLE | {"persist_result": False}
 POLL_SECONDS = 2.0
 FIELD_MANAGER = "ripcord"
 API = "/apis/postgresql.cnpg.io/v1"

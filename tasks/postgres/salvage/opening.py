@@ -16,9 +16,8 @@ from recovery.salvages import Parted
 from tasks.postgres.connection import quoted, session
 from tasks.postgres.freezing import database_name, elsewhere, empty, standing
 from tasks.postgres.named_points import address_to, way_to
-from tasks.postgres.timed_notes import LOOKING_AGAIN
 from tasks.postgres.timed_restores import address_of
-from tasks.retry import spoken
+from tasks.retry import LOOKING_AGAIN, spoken
 from tasks.settings import read_settings
 
 
