@@ -50,7 +50,8 @@ def wal_in_bucket(server: Postgres, endpoint: str, name: str) -> Iterator[Bucket
     with tempfile.TemporaryDirectory(prefix="tool-") as directory:
         tool = Path(directory, "tool.py")
         tool.write_text(TOOL)
-        tool.parent.chmod(0o755)  # the server's user runs it
+        tool.parent.chmod(0o755)  # the server's user runs it, whatever the umask
+        tool.chmod(0o644)
         called, address = f"{find_python((3, 11))} {tool}", f"{endpoint}/{name}/{PREFIX}/%f"
         with archiving_by(server, f"{called} put {address} %p"):
             yield Bucket(
