@@ -10,6 +10,7 @@ from recovery.hotfixes import BranchState, HotfixBranch, HotfixPlan
 from recovery.proposals import FixProposal
 from recovery.reverts import Proof, Pushed, newest, occupied, shortened
 from recovery.versions import next_patch, parse_version
+from tasks.git.attributes import heeding
 from tasks.git.branches import entries, make, standing, state_of
 from tasks.git.copies import ephemeral
 from tasks.git.fates import MOST_BURNED, Lost, all_burned, is_burned, lost_by
@@ -34,7 +35,7 @@ def push_hotfix(plan: HotfixPlan, proposal: FixProposal) -> HotfixBranch:
             found = standing(bare, plan)
             if found is not None:
                 return _told(found)
-            made = make(bare, plan, proposal)
+            made = make(heeding(bare, plan.main), plan, proposal)
             if _push(bare, f"refs/heads/{plan.branch}", made.commit, branch_of(bare, plan.branch)) is None:
                 return _told(made)
     raise Refused(f"{plan.branch} of {plan.repository} came and went {TRIES} times while we pushed: try again")

@@ -1,14 +1,12 @@
 """Try in memory what a synchronisation leads to: the merge, the revert of the revert, the next release."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from recovery.sync_wording import reland_message, sync_message
 from recovery.syncs import Rehearsal, Reland, SyncPlan, still_there
 from tasks.git.plumbing import Repository
-from tasks.git.reading import branch_of, differing, is_ancestor, renamed
+from tasks.git.reading import differing, is_ancestor, renamed
 from tasks.git.revert import attempt, commit_tree, merge_commits, merge_trees
 
 
@@ -46,23 +44,6 @@ def rehearse(bare: Repository, sync: SyncPlan, develop: str, main: str) -> tuple
         remains=still_there(taken_out, tuple(differing(bare, parent, synced))),
     )
     return (_with_reland(bare, tried, made, main, (whole, again, due)) if sync.reverts and again else tried), made
-
-
-def heeding(bare: Repository, branch: str) -> Repository:
-    """The same copy, with merges that follow every `.gitattributes` of a branch as they would in a checkout of it.
-
-    A lock file marked `-merge` must conflict. git looks for them in its work tree, from where it runs
-    (read_attr_from_file in its attr.c), so one is made that has nothing else.
-    """
-    commit = branch_of(bare, branch)
-    if commit is None:
-        return bare
-    work_tree = Path(tempfile.mkdtemp(dir=bare.path, suffix=".attributes"))
-    env = {"GIT_INDEX_FILE": f"{work_tree}.index", "GIT_WORK_TREE": str(work_tree)}
-    bare.git("read-tree", commit, env=env)
-    found = bare.git("ls-files", "-z", "--cached", "--", ":(glob)**/.gitattributes", env=env)
-    bare.git("checkout-index", "-z", "--stdin", env=env, given=found)
-    return replace(bare, work_tree=work_tree, _answered={})
 
 
 def reland_on(bare: Repository, sync: SyncPlan, tip: str) -> Reland | None:

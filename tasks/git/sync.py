@@ -10,11 +10,12 @@ from recovery.hotfixes import HotfixPlan
 from recovery.reverts import Pushed, RevertPlan
 from recovery.sync_wording import propose_by_hand, propose_merged, propose_reland
 from recovery.syncs import Objection, Reland, Synced, SyncPlan, objection_to, plan_sync, said_of_push
+from tasks.git.attributes import heeding
 from tasks.git.copies import ephemeral
 from tasks.git.fates import Lost, lost_by, refusal
 from tasks.git.plumbing import Repository
 from tasks.git.reading import answers_to, branch_of, head_of, is_ancestor
-from tasks.git.rehearsal import Made, heeding, rehearse, reland_on
+from tasks.git.rehearsal import Made, rehearse, reland_on
 from tasks.retry import LOOKING_AGAIN, PATIENTLY
 
 TRIES = 5  # that develop may move between our fetch and our push

@@ -114,6 +114,25 @@ def test_a_release_without_a_migration_can_be_rolled_back_in_full(work: Work) ->
     assert judge_feasibility(service_of(work), between_of(work)).full_rollback
 
 
+def test_a_file_that_the_team_lets_nobody_merge_by_lines_is_a_conflict(work: Work) -> None:
+    """A lock file: its pull request cannot be taken out once main has changed it, wherever the lines are."""
+    lines = [f"line{n} = 1\n" for n in range(20)]
+    work.write("Lock", {"shop/checkout.lock": "".join(lines), ".gitattributes": "*.lock -merge\n"})
+    work.git("tag", "--force", "--annotate", "-m", "again", "v1.1.0")
+    work.push("--force", "refs/tags/v1.1.0")
+    work.pull(11, "Keep coupons", {NEW: "create table coupons ();\n"})
+    work.pull(12, "Redeem coupons at the checkout", {"shop/checkout.lock": "".join(["line0 = 2\n", *lines[1:]])})
+    work.tag("v1.2.0")
+    work.write("Later", {"shop/checkout.lock": "".join(["line0 = 2\n", *lines[1:19], "line19 = 3\n"])})
+    work.push()
+    plan = planned(work)
+
+    made = push_hotfix.fn(plan, plan.proposals[0])
+
+    assert made.conflicts == ("shop/checkout.lock",)
+    assert work.differ("main", plan.branch) == []
+
+
 def test_later_work_on_main_is_kept(work: Work) -> None:
     """Other files, other lines of the same file, and a later migration."""
     work.write("Long ago", {"shop/pricing.py": "".join(f"line{n} = 1\n" for n in range(20))})
