@@ -26,6 +26,8 @@ MOST_KNOWN = 500
 _known: dict[tuple[object, ...], tuple[int, str, str]] = {}  # what copies of before said, by the remote and the command
 # "403" alone would also be found in a port or a repository's name.
 _REFUSALS = ("Authentication failed", "could not read Username", "error: 403", "Repository not found", "not found")
+_DAMAGE = (") is corrupt", "inflate: data stream error", "object corrupt or missing")
+_TOO_LONG = "Timeout: the command"  # GitPython's words
 
 
 @dataclass(frozen=True)
@@ -150,8 +152,14 @@ def rows(printed: str) -> list[str]:
 
 
 def failure(url: str, verb: str, status: int, err: str) -> Refused | Unavailable:
-    """What git's messages mean: a right or a thing that is missing is Refused, all else Unavailable."""
+    """What git's messages mean: a right, a thing that is missing or damaged is Refused, all else Unavailable."""
     said = " ".join(err.split())[-400:] or f"exit status {status}"
+    if any(sign in err for sign in _DAMAGE):  # which no waiting mends
+        return Refused(
+            f"git {verb} on {url} met a damaged object: {said}; have the repository checked by 'git fsck', then retry"
+        )
+    if _TOO_LONG in err:  # what follows is our command
+        return Unavailable(f"git {verb} on {url} did not end within {CALL_SECONDS:.0f} s")
     if any(sign in err for sign in _REFUSALS):
         return Refused(f"{url} does not let us {verb}: {said}; check RIPCORD_GITHUB_TOKEN and its permissions")
     return Unavailable(f"git {verb} on {url} failed: {said}")

@@ -1,4 +1,4 @@
-"""Names that are no release tag, at every door by which a version comes in: a sentence, and the repository untouched."""
+"""Names that are no release tag, at every door by which one comes in: a sentence, and the repository untouched."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ NAMES = {
     "an option": "--force", "a short option": "-x", "a command": "$(id)", "two commands": "a;touch x",
     "a ref": "refs/heads/main", "a head": "HEAD", "a branch": "main", "a revision": "v1.2.0~1", "a path": "../v1.2.0",
     "nothing": "", "a blank": " v1.2.0", "a line": "v1.2.0\n", "two lines": "v1.2.0\nv1.1.0",
-    "no text": "v1.2.0\x00", "a line separator": "v1.2.0\u2028", "other digits": "v1.２.0", "an umlaut": "vü.2.0",
+    "no text": "v1.2.0\x00", "a line separator": "v1.2.0\u2028", "other digits": "v1.\uff12.0", "an umlaut": "vü.2.0",
     "200 KiB": "v" + "1" * 204_800, "a number of 200 KiB": "v1.2." + "9" * 204_800,
     "a pre-release of 200 KiB": "v1.2.0-" + "a" * 204_800, "another service's": "cart/v1.2.0",
 }  # fmt: skip
