@@ -94,7 +94,8 @@ def choose_stable(
         if not on_the_line:
             known = ", ".join(version.tag for version in possible if version.tag in contained) or "none"
             raise Refused(
-                f"{clipped(confirmed, 80)!r} is no stable release in the history of {faulty}: choose one of these: {known}"
+                f"{clipped(confirmed, 80)!r} is no stable release in the history of {faulty}: "
+                f"choose one of these: {known}"
             )
     if not on_the_line:
         seen = ", ".join(release.tag for release in releases[:8]) or "no releases"

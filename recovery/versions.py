@@ -59,6 +59,26 @@ def parse_version(tag: str, prefix: str = "v") -> Version:
     return Version(tag, prefix, semver.Version.parse(tag.removeprefix(prefix)))
 
 
+def release_of(image_tag: str, prefix: str) -> str:
+    """The release that a service's image names by its tag, in which no slash can stand.
+
+    Of `svc-a/v1.2.0` pipelines make `svc-a-v1.2.0`, as docker/metadata-action does, or `v1.2.0`: the image is the
+    service's own. What names no release in one of these ways is given back as it is.
+    """
+    directory, slash, letter = prefix.rpartition("/")
+    for begin in (f"{directory}-{letter}", letter) if slash else ():
+        number = image_tag.removeprefix(begin)
+        if image_tag.startswith(begin) and semver.Version.is_valid(number):
+            return f"{prefix}{number}"
+    return image_tag
+
+
+def prefix_of(tag: str) -> str:
+    """What stands before the number in a release tag."""
+    name = tag.rpartition("/")[2]
+    return tag.removesuffix(name) + ("v" if name.startswith("v") else "")
+
+
 def next_patch(faulty: Version, taken: Collection[str]) -> Version:
     """The next free patch release above the faulty one; `taken` are all tags that exist or are burned.
 
