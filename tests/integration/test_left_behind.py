@@ -108,7 +108,7 @@ def test_the_revert_is_made_anew_on_a_main_that_moved_on(
 def test_the_sixth_time_it_is_left_to_a_person(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the sentence; main has nothing of ours."""
     plan = planned(shop)
-    in_a_hurry = shop.service.model_copy(update={"settle": timedelta(seconds=8)})
+    in_a_hurry = shop.service.model_copy(update={"checks": timedelta(seconds=8)})
     on_opening(monkeypatch, lambda time, _: moves_on(shop, f"later-{time}"))
 
     with pytest.raises(Incomplete, match="does not contain the newest main: press 'Update branch'"):
