@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from recovery.catalog import Catalogue
 from recovery.errors import RecoveryError, Refused
 from recovery.incidents import Cause, Source
-from recovery.versions import parse_version
+from recovery.versions import parse_version, release_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _alarm(name: str, alert: _Alert, catalogue: Catalogue) -> Alarm:
     if "service" not in alert.labels:
         raise Refused("it has no label 'service': add it to the rule")
     service = catalogue.service(alert.labels["service"][:120])
-    version = parse_version(alert.labels["version"], service.tag_prefix)
+    version = parse_version(release_of(alert.labels["version"], service.tag_prefix), service.tag_prefix)
     if alert.startsAt.tzinfo is None:
         raise Refused(f"its startsAt {alert.startsAt} has no time zone: send RFC 3339")
     said = alert.annotations.get("description") or alert.annotations.get("summary") or name

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from recovery.bounded import clipped
 from recovery.cnpg_catalog import ClientsService, Cnpg
 from recovery.databases import Database, PgBouncer, Restore, Secret, Smoke
 from recovery.durations import Duration, parse_duration
@@ -179,7 +180,7 @@ class Catalogue(_Entry):
             if service.name == name:
                 return service
         known = ", ".join(service.name for service in self.services)
-        raise Refused(f"no service {name!r} in the catalogue: it has {known}")
+        raise Refused(f"no service {clipped(name, 80)!r} in the catalogue: it has {known}")
 
 
 def parse_catalogue(text: str, source: str = "deployments/services.yaml") -> Catalogue:

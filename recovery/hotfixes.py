@@ -107,14 +107,12 @@ class BranchState:
         return tuple(commit for commit in self.ahead if not commit.ours)
 
 
-def judge_feasibility(
-    service: Service, between: Range, asked: bool = False, schema_objection: str | None = None
-) -> Feasibility:
+def judge_feasibility(service: Service, between: Range, asked: bool = False) -> Feasibility:
     """Answer whether a full rollback is feasible.
 
-    It is not where a migration lies between of which neither its marker nor its statements say that the stable
-    version runs with it, where the stable version cannot run on today's schema (`schema_objection` says why), where
-    there is nothing to go back to, or where a person wants a hotfix.
+    It is not where the stable version cannot run on today's schema: a migration lies between of which neither its
+    marker nor its statements say that it does. Nor where there is nothing to go back to, or a person wants a hotfix,
+    as one must who changed the schema by hand: no file says that.
     """
     obstacles = [A_PERSON_WANTS_IT] if asked else []
     if between.stable_tag is None:
@@ -128,8 +126,6 @@ def judge_feasibility(
             f"if it does, write '{service.migrations.compatible}' into them on {service.main} and try again, "
             "else a hotfix keeps them"
         )
-    if schema_objection:
-        obstacles.append(schema_objection)
     if obstacles:
         return Feasibility(False, ". ".join(obstacles), tuple(obstacles))
     here = f"between {between.stable_tag} and {between.faulty_tag}"

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from recovery.bounded import clipped
 from recovery.errors import Refused
 from recovery.versions import Version, parse_version
 
@@ -92,7 +93,10 @@ def choose_stable(
         on_the_line = [version for version in on_the_line if version.tag == confirmed]
         if not on_the_line:
             known = ", ".join(version.tag for version in possible if version.tag in contained) or "none"
-            raise Refused(f"{confirmed} is no stable release in the history of {faulty}: choose one of these: {known}")
+            raise Refused(
+                f"{clipped(confirmed, 80)!r} is no stable release in the history of {faulty}: "
+                f"choose one of these: {known}"
+            )
     if not on_the_line:
         seen = ", ".join(release.tag for release in releases[:8]) or "no releases"
         raise Refused(

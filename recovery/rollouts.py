@@ -12,7 +12,7 @@ from enum import StrEnum
 from recovery.catalog import Service
 from recovery.errors import Refused
 from recovery.readings import Watch
-from recovery.versions import parse_version
+from recovery.versions import parse_version, prefix_of
 
 
 class Standing(StrEnum):
@@ -204,7 +204,7 @@ def _already_undone(rollout: Rollout, faulty: str) -> UndoPlan:
 
 def _older(version: str | None, faulty: str) -> bool:
     """Compare two tags of one service as versions; what is no version is not older."""
-    prefix = faulty[: faulty.rfind("/") + 1] + ("v" if faulty.rsplit("/", 1)[-1].startswith("v") else "")
+    prefix = prefix_of(faulty)
     try:
         return version is not None and parse_version(version, prefix) < parse_version(faulty, prefix)
     except Refused:

@@ -7,9 +7,11 @@ from functools import total_ordering
 
 import semver
 
+from recovery.bounded import clipped
 from recovery.errors import Refused
 
 # What Git allows in a tag and a shell or a ref parser could misread is refused before Git ever sees it.
+LONGEST = 120  # characters of a tag: names of branches, files and titles are made of it
 _PREFIX = re.compile(r"^(?:[a-z0-9][a-z0-9._-]{0,62}/)?v?$")
 
 
@@ -44,7 +46,7 @@ def parse_version(tag: str, prefix: str = "v") -> Version:
 
     Raises Refused when the tag is not the prefix followed by a semantic version.
     """
-    shown = tag if len(tag) <= 80 else f"{tag[:77]}..."
+    shown = clipped(tag, 80)
     if not _PREFIX.match(prefix):
         raise Refused(f"tag prefix {prefix!r} is not usable: write it like 'v' or 'shop/v'")
     if not tag.startswith(prefix) or not semver.Version.is_valid(tag.removeprefix(prefix)):
@@ -52,7 +54,29 @@ def parse_version(tag: str, prefix: str = "v") -> Version:
             f"{shown!r} is not a release tag: expected {prefix}MAJOR.MINOR.PATCH such as {prefix}1.2.0, "
             "see the tags with 'git tag --list'"
         )
+    if len(tag) > LONGEST:
+        raise Refused(f"{shown!r} has {len(tag):,} characters: a release tag has {LONGEST} at most")
     return Version(tag, prefix, semver.Version.parse(tag.removeprefix(prefix)))
+
+
+def release_of(image_tag: str, prefix: str) -> str:
+    """The release that a service's image names by its tag, in which no slash can stand.
+
+    Of `svc-a/v1.2.0` pipelines make `svc-a-v1.2.0`, as docker/metadata-action does, or `v1.2.0`: the image is the
+    service's own. What names no release in one of these ways is given back as it is.
+    """
+    directory, slash, letter = prefix.rpartition("/")
+    for begin in (f"{directory}-{letter}", letter) if slash else ():
+        number = image_tag.removeprefix(begin)
+        if image_tag.startswith(begin) and semver.Version.is_valid(number):
+            return f"{prefix}{number}"
+    return image_tag
+
+
+def prefix_of(tag: str) -> str:
+    """What stands before the number in a release tag."""
+    name = tag.rpartition("/")[2]
+    return tag.removesuffix(name) + ("v" if name.startswith("v") else "")
 
 
 def next_patch(faulty: Version, taken: Collection[str]) -> Version:

@@ -30,6 +30,7 @@ from recovery.catalog import Service
 from recovery.errors import Incomplete, Refused, Unavailable
 from recovery.readings import Evidence, Point, Watch
 from recovery.rollouts import Stage
+from recovery.versions import prefix_of, release_of
 from recovery.watching import recovered
 from tasks.retry import ON_UNAVAILABLE, spoken
 from tasks.settings import read_settings
@@ -173,7 +174,7 @@ def _ask(
 
 def _point(at: datetime, answered: Counts | None, tried: Counts | None, version: str | None) -> Point:
     """One step; `version` None counts the answers of all versions. Sums keep NaN, which blinds the judgement."""
-    answers = [(code, number) for (of, code), number in (answered or {}).items() if version is None or of == version]
+    answers = [(code, number) for (of, code), number in (answered or {}).items() if _is_of(version, of)]
     tries = {outcome: number for (_, outcome), number in (tried or {}).items()}
     made = sum(number for outcome, number in tries.items() if outcome != "unknown")
     return Point(
@@ -187,6 +188,11 @@ def _point(at: datetime, answered: Counts | None, tried: Counts | None, version:
         # A step whose tries could all not be made is silence, not calm.
         probes_known=tried is not None and not (tries.get("unknown") and not made),
     )
+
+
+def _is_of(version: str | None, label: str) -> bool:
+    """Answer whether a label names the version; a service often knows itself by its image's tag alone."""
+    return version is None or release_of(label, prefix_of(version)) == version
 
 
 @contextmanager

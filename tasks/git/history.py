@@ -46,6 +46,11 @@ def _there(version: Version, tags: Collection[str]) -> Version | None:
 
 def _read(bare: Repository, service: Service, version: Version, releases: Sequence[Release], to: str | None) -> History:
     tags, faulty = tags_of(bare), version.tag
+    if faulty not in tags and version.ref in bare.listed:
+        raise Refused(
+            f"{faulty} of {service.repository} stands for no commit but for files alone: nothing was released by it, "
+            "name the tag of the release"
+        )
     if faulty not in tags:
         raise Refused(f"{service.repository} has no tag {faulty}: see 'git ls-remote --tags {bare.url}'")
     head = head_of(bare, service.main)

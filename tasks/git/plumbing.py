@@ -34,6 +34,8 @@ _known: dict[tuple[object, ...], tuple[int, str, str]] = {}  # what copies of be
 _UNRESOLVED = re.compile(r"[Cc]ould ?n[o']t resolve|[Nn]ame or service not known|[Nn]ame resolution")
 _UNKNOWN = re.compile(r"Authentication failed|could not read (Username|Password)|error: 401\b")
 _REFUSED = re.compile(r"error: 403\b|Repository not found|repository '[^']*' not found")
+_DAMAGE = (") is corrupt", "inflate: data stream error", "object corrupt or missing")
+_TOO_LONG = "Timeout: the command"  # GitPython's words
 _UNSIGNED = re.compile(r"failed to sign|unable to sign|Couldn't load public key|No private key found|[Nn]o secret key")
 
 
@@ -167,8 +169,14 @@ def rows(printed: str) -> list[str]:
 
 
 def failure(url: str, verb: str, status: int, err: str) -> Refused | Unavailable:
-    """What git's messages mean: a right, a key or a thing that is missing is Refused, all else Unavailable."""
+    """What git's messages mean: a right, a key, a thing that is missing or damaged is Refused, all else Unavailable."""
     said = " ".join(err.split())[-400:] or f"exit status {status}"
+    if any(sign in err for sign in _DAMAGE):  # which no waiting mends
+        return Refused(
+            f"git {verb} on {url} met a damaged object: {said}; have the repository checked by 'git fsck', then retry"
+        )
+    if _TOO_LONG in err:  # what follows is our command
+        return Unavailable(f"git {verb} on {url} did not end in time")
     if _UNSIGNED.search(err):
         return unsigned(url, said)
     if _UNRESOLVED.search(err):

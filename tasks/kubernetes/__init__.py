@@ -11,6 +11,7 @@ from recovery.catalog import Service
 from recovery.errors import Incomplete, Refused, Unavailable
 from recovery.readings import Watch
 from recovery.rollouts import Progress, Revision, Rollout, Stage, Standing, UndoPlan, open_watch, progress
+from recovery.versions import prefix_of
 from tasks.kubernetes.api import Json, deployment_path, replica_set_path, request
 from tasks.kubernetes.objects import HASH, MARK, PATCH_OF, bare_template, image_version, observe_rollout
 from tasks.retry import LOOKING_AGAIN, ON_UNAVAILABLE, spoken
@@ -58,7 +59,8 @@ def patch_rollout(plan: UndoPlan) -> str:
     template = _template_of(target, plan)
     if deployment["spec"]["template"] == template:
         return f"skipped: {plan.deployment} already asks for {plan.to_version}"
-    if image_version(deployment, plan.deployment, plan.from_version) != plan.from_version:
+    seen = image_version(deployment, plan.deployment, plan.from_version, prefix=prefix_of(plan.from_version))
+    if seen != plan.from_version:
         raise Refused(
             f"{plan.deployment} no longer asks for {plan.from_version}: look at who deployed, then plan again"
         )

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from recovery.catalog import Service
 from recovery.rollouts import Mark, Revision, Rollout, Standing
+from recovery.versions import release_of
 from tasks.kubernetes.api import Json, deployment_path, request
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -36,7 +37,7 @@ def observe_rollout(service: Service) -> Rollout:
         namespace=service.namespace,
         name=service.workload,
         uid=uid,
-        version=image_version(deployment, service.image_container),
+        version=image_version(deployment, service.image_container, prefix=service.tag_prefix),
         generation=deployment["metadata"]["generation"],
         observed_generation=status.get("observedGeneration", 0),
         wanted=spec.get("replicas", 1),
@@ -59,7 +60,7 @@ def _revision(replica_set: Json, deployment: Json, service: Service) -> Revision
         number=int(number) if number.isdigit() else 0,
         replica_set=metadata["name"],
         template_hash=template_hash,
-        version=image_version(replica_set, service.image_container),
+        version=image_version(replica_set, service.image_container, prefix=service.tag_prefix),
         active_since=_active_since(metadata, annotations, deployment),
         mark=_mark(annotations, template_hash),
         patch_of=annotations.get(PATCH_OF + template_hash),
@@ -86,13 +87,13 @@ def _mark(annotations: Mapping[str, str], template_hash: str) -> Mark | None:
     return Mark(standing, template_hash, str(value.get("reason", "")), at)
 
 
-def image_version(workload: Json, container: str, default: str | None = None) -> str | None:
-    """The tag of the container's image; a single container needs no name."""
+def image_version(workload: Json, container: str, default: str | None = None, *, prefix: str) -> str | None:
+    """The release that the tag of the container's image names; a single container needs no name."""
     containers = workload["spec"]["template"]["spec"]["containers"]
     named = [each for each in containers if each["name"] == container] or containers[:1]
     image = str(named[0]["image"]).split("@")[0]
     name, _, tag = image.rpartition(":")
-    return tag if name and "/" not in tag else default
+    return release_of(tag, prefix) if name and "/" not in tag else default
 
 
 def bare_template(replica_set: Json) -> Json:

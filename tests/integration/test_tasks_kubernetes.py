@@ -97,6 +97,26 @@ def test_what_somebody_else_deployed_meanwhile_is_not_overwritten(cluster: Clust
     assert image(cluster, shop) == "v1.2.1"
 
 
+@pytest.mark.parametrize("form", ["{}", "{name}-{}"])
+def test_a_service_whose_tags_have_a_slash_is_taken_back(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """An image's tag cannot have one: it names the release by its number, or with a dash."""
+    monkeypatch.setenv("RIPCORD_KUBECONFIG", str(cluster.kubeconfig_for("ripcord")))
+    name = f"slashed-{next(CASES)}"
+    service = Service(name=name, namespace="acme", repository="acme/all", tag_prefix=f"{name}/v")
+    tags = [form.format(version, name=name) for version in ("v1.1.0", "v1.2.0")]
+    with disable_run_logger():
+        for tag in tags:
+            roll_out(cluster, name, tag, replicas=1)
+
+        plan = plan_undo(read_rollout.fn(service), f"{name}/v1.2.0")
+        patch_rollout.fn(plan)
+        wait_until_settled.fn(service, plan.to_hash, f"{name}/v1.1.0")
+
+    assert image(cluster, service) == tags[0]
+
+
 def test_scaling_between_plan_and_act_is_fine_and_kept(cluster: Cluster, shop: Service) -> None:
     """An autoscaler does not stop a recovery, nor does a recovery take its replicas away."""
     plan = planned(shop)

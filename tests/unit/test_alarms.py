@@ -90,3 +90,12 @@ def test_what_is_not_alertmanagers_is_refused_in_one_line(payload: dict[str, Any
         read_alertmanager(payload, CATALOGUE)
 
     assert "\n" not in str(refused.value)
+
+
+def test_a_version_is_named_as_its_image_names_it() -> None:
+    """A label that comes from the image cannot have the slash of the service's tags."""
+    catalogue = parse_catalogue("services: [{name: shop, namespace: acme, repository: acme/all, tag_prefix: shop/v}]")
+
+    said = [alert(version=version) for version in ("shop/v1.2.0", "shop-v1.2.0", "v1.2.0")]
+
+    assert {each.version for each in read_alertmanager(group(*said), catalogue)[0]} == {"shop/v1.2.0"}

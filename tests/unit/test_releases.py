@@ -164,7 +164,7 @@ def test_a_newer_release_made_elsewhere_is_a_doubt_until_a_person_confirms_or_ma
 
 def test_a_version_that_is_no_candidate_cannot_be_confirmed() -> None:
     """The refusal lists what can be chosen."""
-    with pytest.raises(Refused, match=r"v1\.0\.9 is no stable release .*: v1\.1\.0, v1\.0\.0"):
+    with pytest.raises(Refused, match=r"'v1\.0\.9' is no stable release .*: v1\.1\.0, v1\.0\.0"):
         choose_stable(FAULTY, [release("v1.1.0"), release("v1.0.0")], CONTAINED, confirmed="v1.0.9")
 
 

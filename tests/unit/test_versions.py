@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recovery.errors import Refused
-from recovery.versions import next_patch, parse_version
+from recovery.versions import next_patch, parse_version, prefix_of, release_of
 
 NUMBERS = st.tuples(*[st.integers(0, 300)] * 3)
 
@@ -65,3 +65,29 @@ def test_a_prefix_belongs_to_one_service_of_a_monorepo() -> None:
     assert parse_version("shop/v1.2.0", "shop/v").ref == "refs/tags/shop/v1.2.0"
     with pytest.raises(Refused):
         parse_version("shop/v1.2.0", "v")
+
+
+@pytest.mark.parametrize(
+    ("image_tag", "prefix", "release"),
+    [
+        ("v1.2.0", "v", "v1.2.0"),
+        ("v1.2.0", "svc-a/v", "svc-a/v1.2.0"),
+        ("svc-a-v1.2.0-rc.1", "svc-a/v", "svc-a/v1.2.0-rc.1"),
+        ("svc-a-1.2.0", "svc-a/", "svc-a/1.2.0"),
+        ("svc-a-v1.2.0", "v", "svc-a-v1.2.0"),
+        ("svc-b-v1.2.0", "svc-a/v", "svc-b-v1.2.0"),
+        ("latest", "svc-a/v", "latest"),
+        ("v1", "svc-a/v", "v1"),
+    ],
+)
+def test_an_image_names_its_release_without_a_slash(image_tag: str, prefix: str, release: str) -> None:
+    """Whole with a dash for the slash, or the number alone; another service's and no version are left as they are."""
+    assert release_of(image_tag, prefix) == release
+
+
+@pytest.mark.parametrize(
+    ("tag", "prefix"), [("v1.2.0", "v"), ("svc-a/v1.2.0", "svc-a/v"), ("1.2.0", ""), ("a/1", "a/")]
+)
+def test_the_prefix_is_what_stands_before_the_number(tag: str, prefix: str) -> None:
+    """With or without a directory and a letter."""
+    assert prefix_of(tag) == prefix
