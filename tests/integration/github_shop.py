@@ -49,8 +49,8 @@ class Shop:
         return list(self.get("/pulls?state=all&per_page=100"))
 
     def calls(self, method: str, path: str) -> list[int]:
-        """The statuses of ripcord's own calls whose path ends so."""
-        seen = self.host.requests()
+        """The statuses of ripcord's own calls of this repository whose path ends so."""
+        seen = [each for each in self.host.requests() if f"/repos/{self.name}/" in each["path"]]
         ours = [each for each in seen if each["user"] in ("ripcord", None) and each["method"] == method]
         return [each["status"] for each in ours if each["path"].endswith(path)]
 

@@ -65,7 +65,8 @@ def _filled(host: GitHost, clone: Path) -> World:
     head, tag = git("rev-parse", "topic", "v1.0.0", at=clone).split()
     post(f"/statuses/{head}", state="success", context="ci")
     check, run = host.set_check(NAME, "topic", "build"), host.start_run(NAME, "v1.0.0", actor="ada")
-    asset, delivery = upload(host, release, "shop.tgz").json()["id"], host.deliveries()[0]["id"]
+    asset = upload(host, release, "shop.tgz").json()["id"]
+    delivery = next(each["id"] for each in host.deliveries() if each["of"] == NAME)  # other tests' are there, too
     return World(head, tag, number, merged, release, deployment, check, run, asset, delivery)
 
 
