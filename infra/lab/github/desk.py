@@ -99,9 +99,7 @@ class Desk:
         path = repositories(self.directory) / f"{to}.git"
         path.parent.mkdir(exist_ok=True)
         shutil.move(repositories(self.directory) / f"{full_name}.git", path)
-        self._store.rename(full_name, to)
-        self._store.change(repository, full_name=to)
-        self._store.add("old_name", full_name=full_name, of=repository["id"])
+        self._store.rename(repository, to)
 
     def set_check(
         self, full_name: str, ref: str, name: str, conclusion: str | None = "success", *, app: str = "github-actions"

@@ -1,6 +1,6 @@
 """The lab's own door: make the next calls fail, and show which calls there were.
 
-`PUT /_lab/faults` takes a JSON list of faults, `GET /_lab/faults` shows those not yet used up,
+`PUT /_lab/faults` takes a JSON list of faults, `GET /_lab/faults` shows those that have not yet struck,
 `GET /_lab/requests` lists every call: method, path, status, user, bytes of the answer; never a token or a query.
 """
 
@@ -52,6 +52,7 @@ class Unreliable:
         self._app = app
         self._store = store
         self._faults: list[Fault] = []
+        self._striking: list[Fault] = []
         self.routes = [
             Route("/_lab/faults", self._put, methods=["PUT"]),
             Route("/_lab/faults", self._show, methods=["GET"]),
@@ -92,7 +93,11 @@ class Unreliable:
             await (self._broken(fault) if fault.status else self._app)(scope, receive, send)
             return
         late: list[Message] = []
-        await self._app(scope, receive, _into(late))
+        self._striking.append(fault)  # until the call has had its effect
+        try:
+            await self._app(scope, receive, _into(late))
+        finally:
+            self._striking.remove(fault)
         await asyncio.sleep(fault.delay_seconds)
         scope["broken"] = bool(fault.status)
         if fault.status:
@@ -111,7 +116,7 @@ class Unreliable:
         return JSONResponse([asdict(fault) for fault in self._faults])
 
     async def _show(self, request: Request) -> JSONResponse:
-        return JSONResponse([asdict(fault) for fault in self._faults if fault.times > 0])
+        return JSONResponse([asdict(fault) for fault in self._faults if fault.times > 0 or fault in self._striking])
 
     async def _requests(self, request: Request) -> JSONResponse:
         seen: list[dict[str, Any]] = self._store.all("request")

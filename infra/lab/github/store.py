@@ -92,9 +92,14 @@ class Store:
                 self._remember(repository, change)
         return changes
 
-    def rename(self, before: str, after: str) -> None:
-        """Let all that belongs to one repository belong to another name."""
+    def rename(self, repository: Document, after: str) -> None:
+        """Let all that belongs to a repository belong to another name, at once, and keep the one that it had."""
+        before, body = repository["full_name"], {**repository, "full_name": after}
+        of = json.dumps({"full_name": before, "of": body.pop("id")})
         with self.transaction():
+            changed = (json.dumps(body), repository["id"])
+            self._database.execute("UPDATE documents SET body = ? WHERE id = ?", changed)
+            self._database.execute("INSERT INTO documents (kind, repository, body) VALUES ('old_name', '', ?)", (of,))
             for table in ("documents", "seen_refs"):
                 self._database.execute(f"UPDATE {table} SET repository = ? WHERE repository = ?", (after, before))
 
