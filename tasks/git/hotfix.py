@@ -36,7 +36,7 @@ def push_hotfix(plan: HotfixPlan, proposal: FixProposal) -> HotfixBranch:
             found = standing(bare, plan)
             if found is not None:
                 return _told(found)
-            made = make(heeding(bare, plan.main), plan, proposal)
+            made = make(heeding(bare, branch_of(bare, plan.main)), plan, proposal)
             if _push(bare, plan, f"refs/heads/{plan.branch}", made.commit, branch_of(bare, plan.branch)) is None:
                 return _told(made)
     raise Refused(f"{plan.branch} of {plan.repository} came and went {TRIES} times while we pushed: try again")

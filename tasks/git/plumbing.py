@@ -54,6 +54,7 @@ class Repository:
     refs: str = ""  # which refs were put into it, and their objects, as a digest
     login: Callable[[], dict[str, str]] = dict  # what else git is told each time, with the token of that moment
     work_tree: Path | None = None  # what git takes for it: merges follow the .gitattributes that lie there
+    heeds: str = ""  # of which commit or tree those are
     _answered: dict[_Asked, tuple[int, str, str]] = field(default_factory=dict)
 
     def git(self, *arguments: str, env: dict[str, str] | None = None, given: str = "") -> str:

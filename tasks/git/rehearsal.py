@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from recovery.sync_wording import reland_message, sync_message
 from recovery.syncs import Rehearsal, Reland, SyncPlan, still_there
+from tasks.git.attributes import heeding
 from tasks.git.plumbing import Repository
 from tasks.git.reading import differing, is_ancestor, renamed
 from tasks.git.revert import attempt, commit_tree, merge_commits, merge_trees
@@ -20,7 +21,7 @@ class Made:
 
 
 def rehearse(bare: Repository, sync: SyncPlan, develop: str, main: str) -> tuple[Rehearsal, Made | None]:
-    """Try everything that will follow, from develop and main as they are.
+    """Try everything that will follow, from develop and main as they are, each where it will be done.
 
     What must come out is computed on another way: develop merged with main as it was before the revert.
     """
@@ -30,20 +31,23 @@ def rehearse(bare: Repository, sync: SyncPlan, develop: str, main: str) -> tuple
     whole, before = attempt(lambda: merge_commits(bare, develop, parent))
     if not synced or not whole:
         return Rehearsal(sync=conflicts, whole=before), None
-    due, later = attempt(lambda: merge_trees(bare, reverted, whole, bare.tree_of(main)))
-    again, reland = attempt(lambda: merge_trees(bare, reverted, synced, bare.tree_of(parent)))
+    # The attributes that count are those of the checkout in which a person would do it: develop's own have changed by
+    # the synchronisation, and the next release is merged on main.
+    there, after, released = heeding(bare, whole), heeding(bare, synced), heeding(bare, main)
+    due, later = attempt(lambda: merge_trees(there, reverted, whole, bare.tree_of(main)))
+    again, reland = attempt(lambda: merge_trees(after, reverted, synced, bare.tree_of(parent)))
     if not due or (sync.reverts and not again):
         return Rehearsal(later=later, reland=reland), None
     made = _make(bare, sync, develop, synced, again if sync.reverts else None)
     taken_out = tuple(differing(bare, parent, patch))
-    release, release_conflicts = attempt(lambda: merge_commits(bare, main, made.develop))
+    release, release_conflicts = attempt(lambda: merge_commits(released, main, made.develop))
     tried = Rehearsal(
         release=release_conflicts,
         release_differs=tuple(differing(bare, due, release)) if release else (),
         taken_out=_with_names(taken_out, renamed(bare, parent, whole)),
         remains=still_there(taken_out, tuple(differing(bare, parent, synced))),
     )
-    return (_with_reland(bare, tried, made, main, (whole, again, due)) if sync.reverts and again else tried), made
+    return (_with_reland(released, tried, made, main, (whole, again, due)) if sync.reverts and again else tried), made
 
 
 def reland_on(bare: Repository, sync: SyncPlan, tip: str) -> Reland | None:
@@ -54,7 +58,8 @@ def reland_on(bare: Repository, sync: SyncPlan, tip: str) -> Reland | None:
     for commit, *values in (line.split("\x1f") for line in listed.splitlines()):
         status, before, _ = bare.answer("rev-parse", "--verify", "--quiet", f"{commit}^1^1^{{commit}}")
         if wanted in values and status == 0:
-            whole, _ = attempt(lambda other=before: merge_commits(bare, other, sync.pushed.parent))  # type: ignore[misc]
+            then = heeding(bare, before)
+            whole, _ = attempt(lambda on=then, it=before: merge_commits(on, it, sync.pushed.parent))  # type: ignore[misc]
             if whole == bare.tree_of(commit):
                 return Reland(commit, whole, before)
     return None

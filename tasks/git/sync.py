@@ -29,7 +29,7 @@ def preview_sync(service: Service, plan: RevertPlan, pushed: Pushed) -> str:
     if service.develop is None:
         return _no_develop(service)
     with ephemeral(service.repository) as copy:
-        bare = heeding(copy, service.develop)
+        bare = heeding(copy, branch_of(copy, service.develop))
         sync = _planned(bare, service.develop, plan, pushed)
         looked = _look(bare, sync)
         if isinstance(looked, Synced):
@@ -63,7 +63,7 @@ def _sync(service: Service, plan: RevertPlan | HotfixPlan, pushed: Pushed) -> Sy
         return Synced(_no_develop(service))
     for _ in range(TRIES):
         with ephemeral(service.repository) as copy:
-            bare = heeding(copy, service.develop)
+            bare = heeding(copy, branch_of(copy, service.develop))
             synced = _sync_once(bare, _planned(bare, service.develop, plan, pushed))
         if synced is not None:
             get_run_logger().info(synced.said)
