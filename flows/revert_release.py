@@ -96,12 +96,12 @@ def revert_release(
 def merge_by_pull_request(service: Service, plan: RevertPlan) -> Pushed:
     """Bring the same commit to a main that takes no push, and tag the commit by which it came.
 
-    Where main asks for a head that is up to date and moved on meanwhile, the commit is made anew on top of it.
+    Where main moved on meanwhile, the commit is made anew on top of it, and the request says so.
     """
     for time in range(MADE_ANEW + 1):
         proposal = push_branch(plan)
         pull = open_pull(proposal)
-        if time:
+        if pull.renewed:
             comment_on(pull, renewed_words(plan, proposal), proposal.commit)
         merged = wait_and_merge(service, pull, *revert_words(plan), renewable=time < MADE_ANEW)
         if merged.merged_as:

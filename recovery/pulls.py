@@ -39,6 +39,7 @@ class PullRequest:
     draft: bool
     open: bool
     merged_as: str | None  # the commit on the base that brought it in
+    renewed: bool = False  # its text names another commit than the one that is proposed now
 
 
 @dataclass(frozen=True, slots=True)

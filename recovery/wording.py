@@ -58,7 +58,7 @@ def propose_revert(plan: RevertPlan, preview: Preview, commit: str) -> Proposal:
     """The pull request that carries the revert commit to a protected `main`."""
     parts = [
         f"{plan.faulty_tag} of {plan.service} is taken back: {clipped(plan.because, SENTENCE)}",
-        f"This is one commit. On {plan.main} as it was it gives the tree `{preview.tree}`: {plan.stable_tag}"
+        f"This is one commit, {commit}. On {plan.main} as it was it gives the tree `{preview.tree}`: {plan.stable_tag}"
         + (" and what came after." if plan.kept else ", byte for byte."),
         listed("**Taken out**", named(plan.taken_out)) or "**Taken out**",
         f"It is merged as soon as its required checks are green, and tagged {plan.patch_tag}.",
@@ -80,10 +80,7 @@ def named(commits: Sequence[Commit]) -> list[str]:
 
 def renewed_words(plan: RevertPlan, proposal: Proposal) -> str:
     """What is said on a pull request whose one commit was made anew."""
-    return (
-        f"{plan.main} moved on and asks for branches that are up to date: the same revert was made anew on top of it, "
-        f"as {proposal.commit}."
-    )
+    return f"{plan.main} moved on: the same revert was made anew on top of it, as {proposal.commit}."
 
 
 def revert_words(plan: RevertPlan) -> tuple[str, str]:

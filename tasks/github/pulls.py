@@ -1,6 +1,7 @@
 """Pull requests: open one and no twin, comment on it once, take it out of draft, close it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from github import GithubException, UnknownObjectException
 from github.PullRequest import PullRequest as Vendor
@@ -19,13 +20,15 @@ LOOKS = 5  # that GitHub may take to show a head that was pushed
 def open_pull(proposal: Proposal) -> PullRequest:
     """Open a pull request, unless an open one of these branches is there, or one that was merged with this head.
 
-    Raises Refused when a branch is missing, brings nothing, or is not at the commit that was proposed.
+    Says whether its text names the commit that is proposed. Raises Refused when a branch is missing, brings nothing, or
+    is not at that commit.
     """
     with open_repository(proposal.repository) as repository:
         found = _standing(repository, proposal)
         if found is not None:
             get_run_logger().info(f"skipped: {found.html_url} is there already")
-            return _as_proposed(repository, proposal, pull_of(repository, found))
+            renewed = proposal.commit not in (found.body or "")
+            return replace(_as_proposed(repository, proposal, pull_of(repository, found)), renewed=renewed)
         try:
             made = settled(lambda: _create(repository, proposal), lambda: _standing(repository, proposal))
         except GithubException as error:

@@ -5,12 +5,12 @@ What goes on is once the same run, with the results of the steps that had ended,
 
 import random
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.histories.remote import shell
 from tests.integration.killed_source import Case, Stage, stage
 from tests.integration.plain_git import git
 from tests.integration.variations import VARIATIONS
@@ -84,7 +84,7 @@ def assert_proved(case: Case, patch: str) -> None:
     lines = [part.partition("\n") for part in proof.removeprefix("$ ").split("\n$ ")]
     assert len(lines) >= 3
     for command, _, printed in lines:
-        assert git(*shlex.split(command)[1:], at=clone) == printed, command
+        assert shell(clone, command) == printed
     if case.variation.out is None:
         assert proof in (case.directory / "shown" / "proof-shop-v1.2.0.md").read_text()
 

@@ -98,7 +98,7 @@ VARIATIONS = {
         pulls={"revert/v1.2.0": ["closed", "merged"]},
     ),
     "main moved on": Variation(
-        effects=5, walk="revert", catalogue={"via": "pull-request"}, prepare=left_behind, pulls=BY_REQUEST,
+        effects=6, walk="revert", catalogue={"via": "pull-request"}, prepare=left_behind, pulls=BY_REQUEST,
         left={"later.py"},
     ),
     "made anew": Variation(
