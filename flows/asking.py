@@ -11,6 +11,7 @@ from recovery.rds_wording import ask_for_rds
 from recovery.responses import ResponsePlan
 from recovery.restore_wording import ask_for_restore
 from recovery.restores import RestorePlan
+from recovery.reverts import Shipped
 from tasks.approvals import Confirmation, HotfixAnswer, RestoreAnswer, ask_person
 from tasks.git import read_answered
 from tasks.github import read_pull
@@ -25,6 +26,14 @@ def confirmed(plan: ResponsePlan) -> bool:
     who, where = f"{plan.service} {plan.version}", this_run()
     notify(f"confirm/{plan.service}/{plan.version}", f"{who}: take it back?", f"{plan.asking}\n\nAnswer at {where}")
     return ask_person(Confirmation, plan.asking, "confirm").confirm
+
+
+def chosen(service: str, version: str, shipped: Shipped) -> bool:
+    """Answer whether main may go back to a stable release that is in doubt; the cluster is back already."""
+    title, where = f"{service}: take {version} out of main, back to {shipped.confirm}?", this_run()
+    asked = f"{shipped.said}. The cluster is back already, nothing was changed in Git"
+    notify(f"confirm/{service}/{version}/{shipped.confirm}", title, f"{asked}. Answer at {where}")
+    return ask_person(Confirmation, f"{title} {asked}.", f"stable-{shipped.confirm}").confirm
 
 
 def agreed(plan: RestorePlan) -> bool:

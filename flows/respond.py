@@ -10,7 +10,7 @@ develop, tell the stakeholders.
 from prefect import flow
 
 from flows.aftermath import aftermath
-from flows.asking import confirmed
+from flows.asking import chosen, confirmed
 from flows.revert_release import revert_release
 from flows.telling import tell_of_failure
 from flows.undo_rollout import undo_rollout
@@ -67,6 +67,11 @@ def respond(
         if because.data_corrupt and restorable(entry):
             launch_restore(service, version, because, by=entry.restored_by)
         shipped = revert_release(service, version, because, to, hotfix, rehearse=False)
+        if shipped.confirm:
+            if not chosen(service, version, shipped):
+                said = f"{version} stays in {entry.main}: {shipped.confirm} was not confirmed"
+                return notify(f"declined/{service}/{version}/{shipped.confirm}", f"{service}: {said}", shipped.said)
+            shipped = revert_release(service, version, because, shipped.confirm, hotfix, rehearse=False)
 
         wait_until_settled(entry, version=shipped.tag)
         wait_until_recovered(entry)

@@ -82,6 +82,8 @@ def revert_release(
         if decision.way is Way.HOTFIX:
             launched = launch_hotfix(service, version, because, decision.reason, to)
             return Shipped(None, f"a hotfix is prepared and a person asked: {launched}")
+        if decision.way is Way.CONFIRM:
+            return Shipped(None, decision.reason, confirm=plan.stable_tag)
 
         pushed = push_revert(plan, decision) or merge_by_pull_request(entry, plan)
         proof = prove_revert(plan, pushed)

@@ -118,10 +118,14 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """How a release was taken out: the patch tag that serves now, or None and the sentence that says who goes on."""
+    """How a release was taken out: the patch tag that serves now, or None and the sentence that says who goes on.
+
+    `confirm` is the stable release that a person must confirm first; None where nobody need.
+    """
 
     tag: str | None
     said: str
+    confirm: str | None = None
 
 
 def plan_revert(

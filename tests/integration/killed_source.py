@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import yaml
@@ -19,6 +19,8 @@ from tests.integration.plain_git import git
 from tests.integration.walker import Walker, walker
 
 MIGRATION = {"migrations/0002_coupons.sql": "ALTER TABLE carts RENAME COLUMN sku TO article;\n"}
+CONFIRMED = "shop: take v1.2.0 out of main, back to v1.1.0?"
+DECLINED = "shop: v1.2.0 stays in main: v1.1.0 was not confirmed"
 RESTORED, MENDED = "shop is restored to v1.2.1 (= v1.1.0)", "shop is restored by v1.2.1, a hotfix of v1.2.0"
 ASKED, ABANDONED = "shop: hotfix v1.2.1 waits for a person", "shop: hotfix v1.2.1 is abandoned"
 TAGS = ("v1.0.0", "v1.1.0", "v1.2.0")
@@ -37,13 +39,15 @@ class Variation:
     goes_on: bool = False
     """It is the run that `prepare` has begun."""
     catalogue: Mapping[str, Any] = field(default_factory=dict)
-    answers: Sequence[Answer] = ()
+    answers: Sequence[Answer] | tuple[Literal["yes", "no"]] | tuple[()] = ()
     pulls: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By branch the fate of its pull requests, the oldest first."""
     patch: str | None = "v1.2.1"
     told: Sequence[str] = ()
     out: Set[str] | None = None
     """What a hotfix takes out of the release; a revert takes out all."""
+    also: Sequence[str] = ()
+    """Tags of the service that stand there besides, each with its Release."""
     left: Set[str] = frozenset()
     """What came in besides."""
     develop: bool = True
@@ -104,6 +108,10 @@ class Case:
         git("clone", "--quiet", url, name, at=self.directory, token=token)
         return self.directory / name
 
+    def branch(self, name: str, start: str) -> None:
+        """A branch of the team's."""
+        git("update-ref", f"refs/heads/{name}", f"{start}^{{commit}}", at=self.bare)
+
     def write(self, branch: str, name: str, content: str) -> None:
         """A commit of the team's on a branch."""
         clone, token = self.directory / "team", self.host.token("team")
@@ -114,6 +122,13 @@ class Case:
         git("add", name, at=clone)
         git("commit", "--quiet", "-m", f"Write {name}", at=clone)
         git("push", "--quiet", "origin", branch, at=clone, token=token)
+
+    def release(self, tag: str, branch: str) -> None:
+        """A release of the team's from the top of a branch, which is deleted then."""
+        at = git("rev-parse", f"refs/heads/{branch}", at=self.bare)
+        git("tag", "--annotate", "-m", f"Release {tag}", tag, at, at=self.bare)
+        git("update-ref", "-d", f"refs/heads/{branch}", at=self.bare)
+        self.api("POST", "releases", {"tag_name": tag, "name": tag})
 
     def pulls(self) -> dict[str, list[str]]:
         """By branch the fate of its pull requests, the oldest first, but for the team's own."""

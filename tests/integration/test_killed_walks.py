@@ -48,7 +48,9 @@ def assert_one_of_each(case: Case) -> None:
     assert len(said) == len(set(said))
     branches = git("for-each-ref", "--format=%(refname:short)", "refs/heads", at=case.bare).split()
     assert sorted(branches) == sorted({"main", "develop", *expected.pulls})
-    assert sorted(each["tag_name"] for each in case.api("GET", "releases")) == ["v1.0.0", "v1.1.0", *tags]
+    assert sorted(each["tag_name"] for each in case.api("GET", "releases")) == sorted(
+        ["v1.0.0", "v1.1.0", *expected.also, *tags]
+    )
     if expected.walk == "respond":
         assert case.told() == sorted(expected.told)
         assert [path.name for path in case.archived("post-mortems")] == (["v1.2.0.md"] if patch else [])

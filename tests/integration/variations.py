@@ -1,7 +1,7 @@
 """The recoveries that are walked and killed: what each finds on the Git host, and what it must leave there once."""
 
 from recovery.hotfixes import Answer
-from tests.integration.killed_source import ABANDONED, ASKED, MENDED, RESTORED, Case, Variation
+from tests.integration.killed_source import ABANDONED, ASKED, CONFIRMED, DECLINED, MENDED, RESTORED, Case, Variation
 from tests.walks.standins import FIX
 
 CHECKOUT = {"shop/checkout.py", "README.md"}  # the one pull request of the release that touches the checkout
@@ -50,6 +50,13 @@ def protected_develop(case: Case) -> None:
     case.host.protect(case.repository, "develop", ruleset=True, reviews=1)
 
 
+def made_elsewhere(case: Case) -> None:
+    """A newer stable release came from a branch that main does not have."""
+    case.branch("side", "v1.1.0")
+    case.write("side", "fixed.py", "fixed = True\n")
+    case.release("v1.1.1", "side")
+
+
 def conflicting(case: Case) -> None:
     """Later work on main has touched the very lines of the checkout: nothing can be taken out mechanically."""
     case.write("main", "shop/checkout.py", "def checkout():\n    raise NotImplementedError\n")
@@ -59,6 +66,13 @@ def conflicting(case: Case) -> None:
 VARIATIONS = {
     "push": Variation(
         effects=8, pulls=RELANDED, told=[RESTORED],
+    ),
+    "doubted stable release": Variation(
+        effects=10, prepare=made_elsewhere, answers=("yes",), pulls=RELANDED, told=[RESTORED, CONFIRMED],
+        also=["v1.1.1"],
+    ),
+    "declined stable release": Variation(
+        effects=4, prepare=made_elsewhere, answers=("no",), told=[CONFIRMED, DECLINED], also=["v1.1.1"], patch=None,
     ),
     "burned number": Variation(
         effects=9, prepare=burned, patch="v1.2.2", pulls=RELANDED, told=[RESTORED.replace("v1.2.1", "v1.2.2")],

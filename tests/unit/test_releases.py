@@ -12,7 +12,7 @@ from recovery.pulls import Protection
 from recovery.releases import Release, choose_stable
 from recovery.reverts import Commit, History, Literal, Preview, RevertPlan, plan_revert
 from recovery.versions import parse_version
-from recovery.ways import Way, choose_way
+from recovery.ways import Decision, Way, choose_way
 from recovery.wording import revert_message
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -215,9 +215,14 @@ def test_two_releases_that_do_not_differ_are_nothing_to_take_back() -> None:
         choose_way(SHOP, plan(history()), replace(SEEN, touched=()), None, Protection(), signing=False)
 
 
-def test_a_doubt_is_refused_before_anything_is_pushed() -> None:
-    """The plan can be looked at; the way is not taken."""
-    made = replace(plan(history()), doubt="v1.1.1 is newer: confirm with '--to v1.1.0'")
+def test_a_doubt_is_confirmed_by_a_person_before_anything_is_pushed() -> None:
+    """By whatever way it would go; nobody is asked about what is not to be done, or is a hotfix anyway."""
+    doubt = "v1.1.1 is newer: confirm with '--to v1.1.0'"
+    made = replace(plan(history()), doubt=doubt)
 
-    with pytest.raises(Refused, match=r"--to v1\.1\.0"):
-        choose_way(SHOP, made, SEEN, None, Protection(), signing=False)
+    for protection in (Protection(), Protection(pull_request=True)):
+        assert choose_way(SHOP, made, SEEN, None, protection, signing=False) == Decision(Way.CONFIRM, doubt)
+    assert choose_way(SHOP, made, SEEN, "a migration", Protection(), signing=False).way is Way.HOTFIX
+    assert choose_way(SHOP, replace(made, done_as="v1.2.1"), SEEN, None, Protection(), signing=False).way is Way.DONE
+    with pytest.raises(Refused, match="do not differ"):
+        choose_way(SHOP, made, replace(SEEN, touched=()), None, Protection(), signing=False)

@@ -17,7 +17,7 @@ from prefect.utilities.hashing import hash_objects
 from recovery.hotfixes import Answer
 from recovery.incidents import Mode
 from recovery.rollouts import Revision, Rollout
-from tasks.approvals import HotfixAnswer
+from tasks.approvals import Confirmation, HotfixAnswer
 from tasks.runs import Launched
 from tests.integration.plain_git import commit, git
 
@@ -97,9 +97,12 @@ class Variable:
         (place("variables") / name).write_text(value)
 
 
-def answer(form: type[HotfixAnswer], description: str, key: str) -> HotfixAnswer:
+def answer(form: type[HotfixAnswer | Confirmation], description: str, key: str) -> HotfixAnswer | Confirmation:
     """A person's next answer of WALK_ANSWERS; the last one, if it is OWN, is given once a fix is pushed."""
-    answers = [Answer(each) for each in os.environ["WALK_ANSWERS"].split(",")]
+    given = os.environ["WALK_ANSWERS"].split(",")
+    if issubclass(form, Confirmation):
+        return form(confirm=given == ["yes"])
+    answers = [Answer(each) for each in given]
     number = int(key.rpartition("-")[2])
     (place("asked") / str(number)).write_text(description)
     if number == len(answers) - 1 and answers[number] is Answer.OWN:
