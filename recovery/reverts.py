@@ -33,11 +33,12 @@ class History:
     taken_out: Mapping[str, tuple[Commit, ...]]  # per contained tag: what lies between it and the faulty one
     kept: tuple[Commit, ...]  # first-parent commits on main after the faulty one
     later: tuple[str, ...]  # tags that contain the faulty commit, its own aside
-    patches: Mapping[str, str]  # tags in whose history a commit says that it reverts the faulty one
+    patches: Mapping[str, str]  # tags of a commit that says that it reverts the faulty one, or of its merge
     reverted: tuple[str, ...] = ()  # tags of other releases that commits on main say they take out
     on_main: tuple[str, ...] = ()  # tags that main contains
     faulty_object: str = ""  # the faulty tag itself: its tag object, or the commit of a light tag
     mends: Mapping[str, str] = field(default_factory=dict)  # tags that say they mend the faulty one by a hotfix
+    holding: tuple[str, ...] = ()  # tags that contain the revert of the faulty one, whatever else came in with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,11 @@ def plan_revert(
         raise Refused(f"{faulty} was mended by the hotfix {mended}: if that one is faulty too, respond to {mended}")
     finals, previews = built_on(faulty, [tag for tag in history.later if tag not in history.patches], releases)
     newer = newest(finals, faulty.prefix)
+    if newer in history.holding and not done_as:
+        raise Refused(
+            f"{newer} was released with the revert of {faulty} in it and with what came to {service.main} since: a "
+            "patch release would be deployed over it, see that it is deployed"
+        )
     if newer and not done_as:
         raise Refused(
             f"{newer} was released on top of {faulty}: taking {faulty} out from under it could break it, "

@@ -32,12 +32,14 @@ def choose_way(
 ) -> Decision:
     """Decide how the revert reaches `main`; `obstacle` says why a full rollback is not feasible, if it is not.
 
-    A person must confirm a stable version that is in doubt, once nothing else is in the way. Raises Refused when
-    nothing lies between the two releases, or when `main` asks for what we cannot give: a merge queue, a signature
-    without a key.
+    A person must confirm a stable version that is in doubt, unless nothing is taken out as a whole anyway. Raises
+    Refused when nothing lies between the two releases, or when `main` asks for what we cannot give: a merge queue, a
+    signature without a key.
     """
     if plan.done_as:
         return Decision(Way.DONE, f"{plan.faulty_tag} was already taken out as {plan.done_as}")
+    if plan.doubt and not obstacle:
+        return Decision(Way.CONFIRM, plan.doubt)
     if not preview.touched:
         inside = f" under {', '.join(plan.paths)}" if plan.paths else ""
         raise Refused(
@@ -64,8 +66,6 @@ def choose_way(
             f"{plan.main} of {plan.repository} is merged through a queue, which a recovery cannot wait in: let the "
             f"token's account bypass it, or queue the branch {plan.branch} by hand"
         )
-    if plan.doubt:
-        return Decision(Way.CONFIRM, plan.doubt)
     if service.via == "pull-request" or protection.refuses_push:
         why = "the catalogue says so" if service.via == "pull-request" else f"{plan.main} {protection}"
         return Decision(Way.PULL_REQUEST, f"by a pull request, since {why}")

@@ -89,13 +89,18 @@ def brought_in_by(bare: Repository, commit: str, head: str) -> str:
 
 
 def patches_of(bare: Repository, tags: dict[str, str], faulty: Version, commit: str, head: str) -> dict[str, str]:
-    """Tags above the faulty one in whose history a commit says that it reverts this very commit."""
-    found = {}
+    """Tags of the commit that says that it reverts this very one, or of the commit by which that came to main."""
+    found: dict[str, str] = {}
     for answer in answers_to(bare, faulty.tag, commit, head, REVERTS):
-        for tag in tags_by(bare, f"--contains={answer}"):
-            if tag in tags and tags[tag] != commit:
-                found[tag] = tags[tag]
+        there = {answer, brought_in_by(bare, answer, head)}
+        found |= {tag: at for tag, at in tags.items() if at in there}
     return found
+
+
+def holding(bare: Repository, tags: dict[str, str], faulty: Version, commit: str, head: str) -> tuple[str, ...]:
+    """Tags in whose history such a commit lies, whatever else came in with it."""
+    answers = answers_to(bare, faulty.tag, commit, head, REVERTS)
+    return tuple(tag for answer in answers for tag in tags_by(bare, f"--contains={answer}") if tag in tags)
 
 
 def _spelled(title: str) -> str:

@@ -9,7 +9,7 @@ from recovery.errors import Refused
 from recovery.releases import Release, candidates
 from recovery.reverts import History, Preview, RevertPlan, horizon, newest, sure_stable
 from recovery.versions import Version, parse_version
-from tasks.git.commits import brought_by, commits_of, logged, patches_of, reverted_by, reverted_on
+from tasks.git.commits import brought_by, commits_of, holding, logged, patches_of, reverted_by, reverted_on
 from tasks.git.copies import TAGS, between, ephemeral, fetch_files, reaches, recent
 from tasks.git.laws import SUBMODULE, preview
 from tasks.git.opening import When
@@ -71,6 +71,7 @@ def _read(bare: Repository, service: Service, version: Version, releases: Sequen
         kept=commits_of(bare, commit, head),
         later=tuple(tag for tag in newer if tags.get(tag) != commit),
         patches=patches_of(bare, tags, version, commit, head),
+        holding=holding(bare, tags, version, commit, head),
         reverted=tuple(tag for tag in reverted_on(bare, head) if tag != faulty),
         on_main=on_main,
         mends=mends_of(bare, tags, faulty, commit),

@@ -92,11 +92,11 @@ def look(bare: Repository, plan: RevertPlan, burned: set[str], merged: str | Non
     done = oldest(patches_of(bare, tags, _faulty(plan), plan.faulty_commit, head), plan.tag_prefix)
     if done:
         return _read_back(bare, plan, done)
-    if merged:
+    landed = answers_to(bare, plan.faulty_tag, plan.faulty_commit, head, REVERTS)
+    if merged or landed:
         refuse_newer(bare, plan, tags)
     if merged and not is_ancestor(bare, merged, head):
         raise Refused(f"{merged[:12]} is not on {plan.main} of {plan.repository}: look who moved it back, then retry")
-    landed = answers_to(bare, plan.faulty_tag, plan.faulty_commit, head, REVERTS)
     if not landed and merged is None:
         return None
     commit = merged or brought_in_by(bare, landed[-1], head)

@@ -75,6 +75,8 @@ def take_out(
             decision = choose_way(service, plan, preview, None, Protection(), can_sign())
         except Refused as refused:
             return End(refused=str(refused))
+        if decision.way is Way.CONFIRM:
+            return End(refused=decision.reason)
         if decision.way is Way.HOTFIX:
             return End(decision=decision, plan=plan, preview=preview)
         pushed = push_revert.fn(plan, decision)

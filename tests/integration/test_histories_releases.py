@@ -42,6 +42,23 @@ def test_08_a_tag_below_ours_is_taken(story: Story) -> None:
     assert "refs/tags/v1.2.2 " in story.remote.refs()
 
 
+def test_a_newer_release_that_has_the_revert_in_it(story: Story) -> None:
+    """Who merged the revert and tagged later work has shipped it: a patch below would be deployed over that."""
+    story.faulty()
+    answer = f"Revert it\n\nReverts-Release: v1.2.0 {story.git('rev-parse', 'v1.2.0^{}')}"
+    story.git("revert", "--no-edit", "-m", "1", "HEAD")
+    story.git("commit", "--quiet", "--amend", "-m", answer)
+    story.commit("Later work", {"later.py": lines()})
+    story.tag("v1.3.0")
+
+    assert "v1.3.0 was released with the revert of v1.2.0 in it" in str(story.ends_untouched().refused)
+    story.git("tag", "-a", "-m", "v1.2.1", "v1.2.1", "HEAD^")
+    story.publish()
+    pushed = story.take_out().pushed
+    assert pushed
+    assert (pushed.tag, pushed.commit) == ("v1.2.1", story.git("rev-parse", "HEAD^"))
+
+
 def test_25_one_service_of_several(story: Story) -> None:
     """Only the service's paths go back; what the other service released meanwhile stays."""
     story.catalogue = {"tag_prefix": "svc-a/v", "paths": ("svc-a/", "shared/a")}
