@@ -201,6 +201,8 @@ def cnpg(cluster: Cluster, directory: Path) -> Iterator[Operator]:
     install(cluster)
     settings = client.Configuration()
     config.load_kube_config(str(cluster.kubeconfig), client_configuration=settings)
+    # Asked before each request it reads the environment, which the tests' thread changes: an error in the middle of it.
+    settings.refresh_api_key_hook = None
     with store(directory / "store") as kept, client.ApiClient(settings) as api:
         operator = Operator(api, directory, kept)
         operator._thread.start()
