@@ -13,6 +13,7 @@ from flows.answering import say_yes_or_no
 from recovery.backups import judge_backup, judge_chain, judge_server
 from recovery.catalog import Service
 from recovery.gates import database_of, show_gate
+from recovery.outlooks import Ahead
 from recovery.restore_points import WayBack, choose_point
 from recovery.sides import judge_beside
 from recovery.versions import parse_version
@@ -53,12 +54,12 @@ def prepare_release(service: str, version: str, rehearse: bool = True) -> WayBac
     with one_at_a_time(f"{service}, way back"):
         if rehearse:
             return prove(entry, tag, rehearse=True)
-        way = say_yes_or_no(entry, tag, database_of(entry), lambda: prove(entry, tag, rehearse=False))
+        way = say_yes_or_no(entry, tag, database_of(entry), lambda ahead: prove(entry, tag, ahead, rehearse=False))
         expire_sets(service, database_of(entry))
         return way
 
 
-def prove(entry: Service, version: str, *, rehearse: bool) -> WayBack:
+def prove(entry: Service, version: str, ahead: Ahead | None = None, *, rehearse: bool) -> WayBack:
     """The first four paragraphs: observe, decide, act, verify."""
     database = database_of(entry)
     server = read_server(database)
