@@ -84,6 +84,6 @@ def prove(entry: Service, version: str, ahead: Ahead | None = None, *, rehearse:
     chain = read_chain(database, point, backup, server.segment_size)
     keep_chain(database, point, judge_chain(backup, chain, server.segment_size))
 
-    way = prove_way_back(database, point)
+    way = prove_way_back(database, point, ahead)
     check_parachute(database, point)
     return way

@@ -6,6 +6,7 @@ queries said afterwards can take a yes away, and gives none: they ask only what 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from recovery.ranges import Change
 from recovery.trials import Migration
@@ -22,6 +23,7 @@ class Ahead:
     before: str | None = None  # the release to which a recovery would go back
     changes: tuple[Change, ...] = ()  # the service's migrations between the two
     files: tuple[Migration, ...] = ()  # as they are run on the way forward, in their order
+    limit: timedelta = timedelta()  # time that they get on a copy
     untold: str = ""  # why nothing is told, or why there is nothing to go back to
     unrun: str = ""  # why the files are not run on a copy
 
@@ -74,12 +76,10 @@ def judge_outlook(ahead: Ahead, trial: Trial | None = None) -> Outlook:
         because = f"{because}; {trial.said}"
     elif ahead.changes and ahead.unrun:
         because = f"{because}; {ahead.unrun}"
-    answer = {True: "yes", False: "no"}.get(runs, "not told")
+    answer = "not told" if runs is None else "yes" if runs else "no"
     recovery = "revert" if runs else "hotfix"
-    reason = (
-        f"{ahead.before} still runs on the new schema: {answer}, because {because}; a recovery would be a {recovery}"
-    )
-    return Outlook(runs, reason, recovery, ahead.before, ahead.commit, broken)
+    said = f"{ahead.before} still runs on the new schema: {answer}, because {because}"
+    return Outlook(runs, f"{said}; a recovery would be a {recovery}", recovery, ahead.before, ahead.commit, broken)
 
 
 def _read(ahead: Ahead) -> tuple[bool | None, str]:

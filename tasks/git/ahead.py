@@ -1,6 +1,7 @@
 """Read what a release would bring before it is deployed: the migrations since the release before, and their text."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from prefect import task
 
@@ -40,11 +41,14 @@ def read_ahead(service: Service, version: str, releases: Sequence[Release]) -> A
 
 def _with_files(service: Service, ahead: Ahead, between: Range) -> Ahead:
     """With the files to be run on a copy, or why they are not."""
+    limit = service.migrations.tried
+    if not limit:
+        return replace(ahead, unrun="not run on a copy: the catalogue gives `migrations.tried` no time")
     stable, faulty = (parse_version(str(each), service.tag_prefix) for each in (between.stable_tag, ahead.version))
     added = [each.path for each in ahead.changes if each.status == "A"]
     with above(service.repository, service.main, stable, faulty, when=When.A_MOMENT_AGO) as bare:
         texts = texts_of(bare, between.faulty_commit, added[:MOST])
     try:
-        return Ahead(ahead.version, ahead.commit, ahead.before, ahead.changes, plan_trial(ahead.changes, texts))
+        return replace(ahead, files=plan_trial(ahead.changes, texts), limit=limit)
     except NotTried as why:
-        return Ahead(ahead.version, ahead.commit, ahead.before, ahead.changes, unrun=str(why))
+        return replace(ahead, unrun=str(why))
