@@ -3,8 +3,9 @@
 1. Read the server, its archiver, the register of points and the sets.  2. Choose the point, that one or a new one, or
 refuse.  3. Take the base backup and verify it, keep the server's settings, arm the parachute where one is wanted; make
 the restore point and the marker commit; wait until its WAL is archived, check it record by record, keep a copy in the
-set.  4. Restore a copy to the point beside the server, compare, ask, promote, time it, throw it away; check that the
-parachute has stopped at the point.  5. Say yes or no on the tag's commit; remove the sets that may go.
+set.  4. Restore a copy to the point beside the server, compare, ask, promote, time it, run the release's migrations on
+it, throw it away; check that the parachute has stopped at the point.  5. Say yes or no on the tag's commit, and what a
+recovery would be; remove the sets that may go.
 """
 
 from prefect import flow

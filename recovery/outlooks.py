@@ -59,6 +59,10 @@ class Outlook:
         before = f"{self.before} {runs} on the new schema; " if self.before else ""
         return f"{before}a recovery would be a {self.recovery}"
 
+    def is_of(self, commit: str, before: str | None) -> bool:
+        """Answer whether it was found of this commit, gone back from to that release: of no other it is true."""
+        return (self.commit, self.before) == (commit, before)
+
 
 def judge_outlook(ahead: Ahead, trial: Trial | None = None) -> Outlook:
     """Answer whether the version before still runs, and whether a recovery would be a revert or a hotfix."""

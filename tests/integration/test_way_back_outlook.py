@@ -20,11 +20,14 @@ import flows.prepare_release
 from infra.lab.githost import GitHost
 from infra.lab.postgres import Postgres
 from recovery.databases import Smoke
+from recovery.hotfixes import judge_feasibility
 from recovery.outlooks import Outlook
 from recovery.restore_points import WayBack
+from tasks.git import read_range
+from tasks.postgres.foretold import read_foretold
 from tests.integration.plain_git import commit, git, new_clone, rest
 from tests.integration.test_way_back import digest
-from tests.integration.way_back import Shop, new_shop
+from tests.integration.way_back import URL, Shop, new_shop
 
 SMOKE = Smoke(sql="SELECT sum(amount) FROM orders", equals="5050")
 numbers = itertools.count(1)
@@ -284,3 +287,21 @@ def test_a_database_with_functions_that_reach_out_is_not_tried(team: Team) -> No
 
     assert (outlook.runs, outlook.recovery) == (True, "revert")
     assert "not run on a copy: the foreign server neighbour may reach beyond it" in outlook.reason
+
+
+def test_a_recovery_hears_what_the_gate_has_seen_without_the_database(team: Team) -> None:
+    """By its text the release could be taken back as a whole; the set says otherwise, and the server is not asked."""
+    team.bring(**{"2": "INSERT INTO orders (amount) VALUES (7);"})
+    assert team.outlook().broken
+    service, proof = team.shop.service, team.shop.place().set / "proof.json"
+    between = read_range.fn(service, "v1.2.0", "v1.1.0")
+    assert judge_feasibility(service, between).full_rollback
+
+    team.patch.setenv(URL, "host=127.0.0.1 port=1")
+    foretold = read_foretold.fn(service, "v1.2.0")
+
+    assert not judge_feasibility(service, between, foretold=foretold).full_rollback
+    assert read_foretold.fn(service, "v1.3.0") is None
+    assert read_foretold.fn(service.model_copy(update={"name": "other"}), "v1.2.0") is None
+    proof.write_text("{")
+    assert read_foretold.fn(service, "v1.2.0") is None
