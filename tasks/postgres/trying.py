@@ -20,6 +20,7 @@ from tasks.postgres.scripts import StatementFailed, run_steps
 from tasks.postgres.smoke import ask_smoke
 
 POLL_SECONDS = 0.1
+GRACE_SECONDS = 30  # the watch comes first, and says why
 
 
 class Watch:
@@ -31,7 +32,7 @@ class Watch:
     def __init__(self, copy: Copy, limit: timedelta) -> None:
         self._copy, self._limit = copy, limit
         self._over, self._thread = threading.Event(), threading.Thread(target=self._look, daemon=True)
-        self._floor = shutil.disk_usage(copy.data).free // 2
+        self._floor = self._free() // 2
         self.why = ""
 
     def __enter__(self) -> "Watch":
@@ -47,12 +48,18 @@ class Watch:
         if self.why:
             raise NotTried(self.why)
 
+    def _free(self) -> int:
+        try:
+            return shutil.disk_usage(self._copy.data.parent).free
+        except OSError:  # a watch that sees nothing lets nothing go on
+            return -1
+
     def _look(self) -> None:
         deadline = time.monotonic() + self._limit.total_seconds()
         while not self._over.wait(POLL_SECONDS):
             if time.monotonic() > deadline:
                 self.why = f"their run on a copy was ended after {show_duration(self._limit)}"
-            elif shutil.disk_usage(self._copy.data.parent).free < self._floor:
+            elif self._free() < self._floor:
                 self.why = "their run on a copy was ended when it had written half of the free disk"
             if self.why:
                 self._copy.end()
@@ -69,7 +76,7 @@ def try_ahead(copy: Copy, database: Database, ahead: Ahead) -> Trial | None:
     try:
         with Watch(copy, ahead.limit) as watch:
             try:
-                return _tried(copy, database, ahead.files, watch)
+                return _tried(copy, database, ahead, watch)
             except Exception:
                 watch.check()
                 raise
@@ -79,14 +86,14 @@ def try_ahead(copy: Copy, database: Database, ahead: Ahead) -> Trial | None:
         return Trial(f"their run on a copy did not come to its end: {' '.join(str(error).split())[:300]}")
 
 
-def _tried(copy: Copy, database: Database, files: tuple[Migration, ...], watch: Watch) -> Trial:
+def _tried(copy: Copy, database: Database, ahead: Ahead, watch: Watch) -> Trial:
     role, seconds = hand_over(database, copy.way), 0.0
     way = copy.way | {"user": role}
     if wrong := ask_smoke(database, way):
         raise NotTried(f"not run on a copy: before any of them, and as {role}, {wrong[0]}")
-    for file in files:
+    for file in ahead.files:
         began = time.monotonic()
-        if failed := _run(database, way, file):
+        if failed := _run(database, way, file, ahead.limit):
             watch.check()
             return Trial(f"on a copy of the database, as {role}, {failed}: the deployment may fail, too")
         seconds += time.monotonic() - began
@@ -98,11 +105,14 @@ def _tried(copy: Copy, database: Database, files: tuple[Migration, ...], watch: 
     return Trial(f"run on a copy in {seconds:.1f} s, {asked}")
 
 
-def _run(database: Database, way: dict[str, str], file: Migration) -> str | None:
+def _run(database: Database, way: dict[str, str], file: Migration, limit: timedelta) -> str | None:
     """Run one file; what PostgreSQL says against it, without the rows that it quotes, or None."""
     with session(database, way) as asked:
         asked.rows("SET client_encoding = UTF8; SET standard_conforming_strings = on; SET client_min_messages = error")
         asked.rows(f"SET lock_timeout = '{LOCK_SECONDS}s'")
+        # Should we be killed, a loop without an end does not notice that its server is dead.
+        seconds = limit.total_seconds() + GRACE_SECONDS
+        asked.rows(f"SET statement_timeout = '{seconds:.0f}s'; SET client_connection_check_interval = '5s'")
         try:
             run_steps(asked, file.steps, together=file.together)
         except StatementFailed as failed:

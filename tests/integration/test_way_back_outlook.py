@@ -7,11 +7,13 @@ import itertools
 import json
 import re
 import resource
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,6 +26,7 @@ from recovery.hotfixes import judge_feasibility
 from recovery.outlooks import Outlook
 from recovery.restore_points import WayBack
 from tasks.git import read_range
+from tasks.postgres import trying
 from tasks.postgres.foretold import read_foretold
 from tests.integration.plain_git import commit, git, new_clone, rest
 from tests.integration.test_way_back import digest
@@ -213,6 +216,25 @@ def test_a_migration_without_an_end_is_ended_and_the_way_back_stays_proved(team:
     assert "their run on a copy was ended after 3s" in outlook.reason
     assert outlook.broken is None
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2_000_000  # kB
+    assert team.shop.sets() == [team.shop.point().name]
+
+
+def test_a_migration_that_fills_the_disk_is_ended(team: Team) -> None:
+    """The sets and the parachute may lie on the same one; here it is as large as what the copy really writes allows."""
+    sizes: list[int] = []
+
+    def usage(path: Path) -> SimpleNamespace:
+        printed = subprocess.run(["du", "-sb", str(path)], capture_output=True, text=True, check=False).stdout
+        sizes.append(int(printed.split()[0]))
+        return SimpleNamespace(free=sizes[0] + 200_000_000 - sizes[-1])
+
+    team.patch.setattr(trying, "shutil", SimpleNamespace(disk_usage=usage))
+    team.bring(**{"2": "CREATE TABLE large AS SELECT n, repeat('x', 500) FROM generate_series(1, 100000000) n;"})
+
+    outlook = team.outlook()
+
+    assert "their run on a copy was ended when it had written half of the free disk" in outlook.reason
+    assert max(sizes) - sizes[0] < 1_000_000_000
     assert team.shop.sets() == [team.shop.point().name]
 
 
