@@ -37,7 +37,7 @@ def gate(
         if as_json:
             print_json(asdict(way))
         else:
-            say(f"{'yes' if way.proved else 'yes, unproved'}: {way.reason}", "said", as_json=False)
+            say(f"{'yes' if way.proved else 'yes, unproved'}: {way.sentence}", "said", as_json=False)
 
 
 @app.command()

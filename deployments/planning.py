@@ -14,6 +14,7 @@ from recovery.ways import choose_way
 from tasks.git import preview_revert, read_history, read_range
 from tasks.github import read_protection, read_releases
 from tasks.kubernetes.objects import observe_rollout
+from tasks.postgres.foretold import read_foretold
 from tasks.runs import read_mode
 from tasks.settings import can_sign, read_catalogue, read_service
 
@@ -26,7 +27,8 @@ def plan_now(name: str, version: str) -> dict[str, Any]:
     response = plan_response(service, observe_rollout(service), version, cause, read_mode.fn())
     releases = read_releases.fn(service)
     revert = plan_revert(service, faulty, read_history.fn(service, version, releases), releases, cause)
-    obstacle = judge_feasibility(service, read_range.fn(service, version, revert.stable_tag)).obstacle
+    between, foretold = read_range.fn(service, version, revert.stable_tag), read_foretold.fn(service, version)
+    obstacle = judge_feasibility(service, between, foretold=foretold).obstacle
     preview, protection = preview_revert.fn(revert), read_protection.fn(service)
     decision = choose_way(service, revert, preview, obstacle, protection, can_sign())
     return {

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from contextlib import suppress
 
+from flows.foretelling import look_ahead
 from recovery.catalog import Service
 from recovery.cnpg_catalog import Cnpg
 from recovery.databases import Database
 from recovery.errors import RecoveryError, Refused, Unavailable
-from recovery.gates import STATUS_CONTEXT, judge_unproved, show_way, state_of
+from recovery.gates import STATUS_CONTEXT, describe, foretold, judge_unproved, show_way, state_of
+from recovery.outlooks import Ahead
 from recovery.rds_catalog import Rds
 from recovery.restore_points import WayBack
 from tasks.artifacts import show
@@ -16,14 +18,15 @@ from tasks.github import write_status
 
 
 def say_yes_or_no(
-    entry: Service, version: str, database: Database | Rds | Cnpg, prove: Callable[[], WayBack]
+    entry: Service, version: str, database: Database | Rds | Cnpg, prove: Callable[[Ahead], WayBack]
 ) -> WayBack:
-    """Prove a way back, and say what came of it where the pipeline and people look.
+    """Prove a way back, and say what came of it where the pipeline and people look, and what a recovery would be.
 
     A refusal stands on the tag's commit before it is raised, unless the catalogue allows it unproved.
     """
+    ahead = look_ahead(entry, version)
     try:
-        way = prove()
+        way = prove(ahead)
     except (Refused, Unavailable) as error:
         allowed = judge_unproved(database, error, taken_back(entry, version))
         if allowed is None:
@@ -31,8 +34,9 @@ def say_yes_or_no(
                 write_status(entry, version, state_of(error), str(error), STATUS_CONTEXT)
             raise
         way = allowed
-    write_status(entry, version, state_of(way), way.reason, STATUS_CONTEXT)
-    show(f"gate-{entry.name}-{version}", show_way(entry.name, version, way), way.reason)
+    way = foretold(way, ahead)
+    write_status(entry, version, state_of(way), describe(way), STATUS_CONTEXT)
+    show(f"gate-{entry.name}-{version}", show_way(entry.name, version, way), way.sentence)
     return way
 
 

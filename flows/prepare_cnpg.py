@@ -45,7 +45,7 @@ def prepare_cnpg(service: str, version: str, rehearse: bool = True) -> WayBack:
     with one_at_a_time(f"{service}, way back"):
         if rehearse:
             return prove(entry, tag, rehearse=True)
-        return say_yes_or_no(entry, tag, cnpg_of(entry), lambda: prove(entry, tag, rehearse=False))
+        return say_yes_or_no(entry, tag, cnpg_of(entry), lambda ahead: prove(entry, tag, rehearse=False))
 
 
 def prove(entry: Service, version: str, *, rehearse: bool) -> WayBack:

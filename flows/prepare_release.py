@@ -3,8 +3,9 @@
 1. Read the server, its archiver, the register of points and the sets.  2. Choose the point, that one or a new one, or
 refuse.  3. Take the base backup and verify it, keep the server's settings, arm the parachute where one is wanted; make
 the restore point and the marker commit; wait until its WAL is archived, check it record by record, keep a copy in the
-set.  4. Restore a copy to the point beside the server, compare, ask, promote, time it, throw it away; check that the
-parachute has stopped at the point.  5. Say yes or no on the tag's commit; remove the sets that may go.
+set.  4. Restore a copy to the point beside the server, compare, ask, promote, time it, run the release's migrations on
+it, throw it away; check that the parachute has stopped at the point.  5. Say yes or no on the tag's commit, and what a
+recovery would be; remove the sets that may go.
 """
 
 from prefect import flow
@@ -13,6 +14,7 @@ from flows.answering import say_yes_or_no
 from recovery.backups import judge_backup, judge_chain, judge_server
 from recovery.catalog import Service
 from recovery.gates import database_of, show_gate
+from recovery.outlooks import Ahead
 from recovery.restore_points import WayBack, choose_point
 from recovery.sides import judge_beside
 from recovery.versions import parse_version
@@ -53,12 +55,12 @@ def prepare_release(service: str, version: str, rehearse: bool = True) -> WayBac
     with one_at_a_time(f"{service}, way back"):
         if rehearse:
             return prove(entry, tag, rehearse=True)
-        way = say_yes_or_no(entry, tag, database_of(entry), lambda: prove(entry, tag, rehearse=False))
+        way = say_yes_or_no(entry, tag, database_of(entry), lambda ahead: prove(entry, tag, ahead, rehearse=False))
         expire_sets(service, database_of(entry))
         return way
 
 
-def prove(entry: Service, version: str, *, rehearse: bool) -> WayBack:
+def prove(entry: Service, version: str, ahead: Ahead | None = None, *, rehearse: bool) -> WayBack:
     """The first four paragraphs: observe, decide, act, verify."""
     database = database_of(entry)
     server = read_server(database)
@@ -83,6 +85,6 @@ def prove(entry: Service, version: str, *, rehearse: bool) -> WayBack:
     chain = read_chain(database, point, backup, server.segment_size)
     keep_chain(database, point, judge_chain(backup, chain, server.segment_size))
 
-    way = prove_way_back(database, point)
+    way = prove_way_back(database, point, ahead)
     check_parachute(database, point)
     return way

@@ -38,6 +38,7 @@ from tasks.github import (
     watch_pipeline,
 )
 from tasks.kubernetes import mark_patch
+from tasks.postgres.foretold import read_foretold
 from tasks.runs import dated, launch_hotfix
 from tasks.settings import can_sign, read_service
 
@@ -74,7 +75,8 @@ def revert_release(
         faulty = parse_version(version, entry.tag_prefix)
         plan = plan_revert(entry, faulty, history, releases, because, to, deployed)
         preview = preview_revert(plan)
-        feasible = judge_feasibility(entry, read_range(entry, version, plan.stable_tag), asked=hotfix)
+        between, foretold = read_range(entry, version, plan.stable_tag), read_foretold(entry, version)
+        feasible = judge_feasibility(entry, between, hotfix, foretold)
         decision = choose_way(entry, plan, preview, feasible.obstacle, protection, can_sign())
         show(f"plan-revert-{service}-{version}", show_revert(plan, preview, decision, feasible.reason), plan.title)
         if rehearse:

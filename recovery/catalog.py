@@ -87,6 +87,10 @@ class Migrations(_Entry):
         min_length=8,
         description="A migration that has this text in it runs under the version before, too: it is no obstacle.",
     )
+    tried: Duration = Field(
+        parse_duration("5m"),
+        description="Time that the gate gives the SQL migrations on its copy of the database; 0s: not run.",
+    )
 
 
 class Service(_Entry):

@@ -93,11 +93,11 @@ def read_script(text: str) -> Script:
             obstacles = [each for statement in statements for each in obstacles_of(statement)]
             losses = tuple(each for statement in statements for each in losses_of(statement))
         except Unreadable as error:
-            raise Refused(f"the script {_hint(text) or f'on line {line} {error}: mend it'}") from None
+            raise Refused(f"the script {hint(text) or f'on line {line} {error}: mend it'}") from None
         except (LookupError, TypeError, AttributeError, RecursionError):
             raise Refused(f"the script has a statement on line {line} that cannot be judged: run it by hand") from None
         if len(statements) != 1:
-            raise Refused(f"the script {_hint(text) or f'on line {line} has words that are no SQL: mend it'}")
+            raise Refused(f"the script {hint(text) or f'on line {line} has words that are no SQL: mend it'}")
         wrong += [f"line {line} {obstacle}" for obstacle in obstacles]
         steps.append(Step(number, line, part, statements[0].text, losses))
     if wrong:
@@ -112,10 +112,10 @@ def _cut(text: str) -> list[tuple[int, str]]:
     try:
         return list(cut(text))
     except Unreadable as error:
-        raise Refused(f"the script {_hint(text) or f'{error}; mend it'}") from None
+        raise Refused(f"the script {hint(text) or f'{error}; mend it'}") from None
 
 
-def _hint(text: str) -> str | None:
+def hint(text: str) -> str | None:
     """What a script may have in it that the grammar cannot tell, and the way out."""
     if _FROM_STDIN.search(text):
         return "copies rows from its own text (COPY FROM STDIN): write INSERT statements"

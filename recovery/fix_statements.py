@@ -34,6 +34,7 @@ _KINDS = {
     "check_point_stmt": ("is of the whole server", _BY_HAND),
     "discard_stmt": ("throws away the session's settings", "leave it out"),
 }
+_WITHIN = frozenset({"transaction_stmt", "discard_stmt"})  # which only a single transaction cannot hold
 _GUARDED = frozenset({
     "lock_timeout", "statement_timeout", "transaction_timeout", "idle_in_transaction_session_timeout", "role",
     "session_authorization", "session_replication_role", "client_encoding", "standard_conforming_strings",
@@ -64,6 +65,18 @@ def obstacles_of(statement: Statement) -> tuple[str, ...]:
         if _REACHING.match(name)
     ]
     return tuple(each for each in found if each)
+
+
+def reaches_beyond(statement: Statement) -> str | None:
+    """What a statement does that is not over when the copy on which it was run is thrown away; None for all others.
+
+    The engine refuses most of it to an ordinary role; this is the second lock.
+    """
+    what = _KINDS.get(statement.kind, ("", ""))[0]
+    if what and statement.kind not in _WITHIN:
+        return what
+    found = (each for each in obstacles_of(statement) if _OUTSIDE in each or "COPY FROM STDIN" in each)
+    return next((each.partition(":")[0] for each in found), None)
 
 
 def losses_of(statement: Statement) -> tuple[str, ...]:

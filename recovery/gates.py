@@ -1,6 +1,7 @@
 """What the gate answers, in the words of a status and of an artifact."""
 
 import re
+from dataclasses import replace
 
 from recovery.backups import Server
 from recovery.catalog import Service
@@ -8,6 +9,7 @@ from recovery.cnpg_catalog import Cnpg
 from recovery.databases import Database
 from recovery.durations import show_duration
 from recovery.errors import Refused, Unavailable
+from recovery.outlooks import Ahead, judge_outlook
 from recovery.rds_catalog import Rds
 from recovery.restore_points import Choice, WayBack
 
@@ -43,6 +45,16 @@ def state_of(answer: WayBack | Refused | Unavailable) -> str:
     return "failure" if isinstance(answer, Refused) else "error"
 
 
+def foretold(way: WayBack, ahead: Ahead) -> WayBack:
+    """With what a recovery would be; what a copy has shown stays."""
+    return way if way.outlook else replace(way, outlook=judge_outlook(ahead))
+
+
+def describe(way: WayBack) -> str:
+    """The sentence of the commit status, which is short: what a recovery would be stands before the numbers."""
+    return f"{way.outlook.shortly}. {way.reason}" if way.outlook and way.outlook.recovery else way.reason
+
+
 def show_gate(service: str, version: str, database: Database, choice: Choice, server: Server, said: str) -> str:
     """The plan of a gate."""
     verb = "Found" if choice.there else "To be made"
@@ -61,7 +73,8 @@ def show_way(service: str, version: str, way: WayBack) -> str:
     """The answer of a gate."""
     head = "proved" if way.proved else "NOT proved"
     forecast = f"\n\nForecast of a cold restore: {way.seconds:.1f} s.\n" if way.seconds is not None else "\n"
-    return f"# {service} {_plain(version)}: way back {head}\n\n{_plain(way.reason)}.{forecast}"
+    outlook = f"\n## The version before\n\n{_plain(way.outlook.reason)}.\n" if way.outlook else ""
+    return f"# {service} {_plain(version)}: way back {head}\n\n{_plain(way.reason)}.{forecast}{outlook}"
 
 
 def _parachute(database: Database) -> str:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from recovery.catalog import Service
 from recovery.errors import Refused
 from recovery.incidents import Cause
+from recovery.outlooks import Outlook
 from recovery.proposals import FixProposal, propose
 from recovery.pulls import PullRequest
 from recovery.ranges import Range, is_migration, is_own
@@ -107,14 +108,23 @@ class BranchState:
         return tuple(commit for commit in self.ahead if not commit.ours)
 
 
-def judge_feasibility(service: Service, between: Range, asked: bool = False) -> Feasibility:
+def judge_feasibility(
+    service: Service, between: Range, asked: bool = False, foretold: Outlook | None = None
+) -> Feasibility:
     """Answer whether a full rollback is feasible.
 
     It is not where the stable version cannot run on today's schema: a migration lies between of which neither its
-    marker nor its statements say that it does. Nor where there is nothing to go back to, or a person wants a hotfix,
-    as one must who changed the schema by hand: no file says that.
+    marker nor its statements say that it does, or the gate has seen it fail on a copy, whatever they say. Nor where
+    there is nothing to go back to, or a person wants a hotfix, as one must who changed the schema by hand: no file
+    says that. `foretold` is what the gate has shown; of another commit, or another stable release, it is not heard.
     """
     obstacles = [A_PERSON_WANTS_IT] if asked else []
+    if foretold and foretold.broken and foretold.is_of(between.faulty_commit, between.stable_tag):
+        # Without the server's words: they may quote a customer's data, and this stands in a pull request.
+        obstacles.append(
+            f"the gate ran the migrations of {between.faulty_tag} on a copy of the database, and what "
+            f"{between.stable_tag} asks was not answered as before: proof.json of its set says what"
+        )
     if between.stable_tag is None:
         obstacles.append(f"there is no stable release before {between.faulty_tag} to go back to")
     migrations = [each for each in between.changes if is_own(service, each.path) and is_migration(service, each.path)]

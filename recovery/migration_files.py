@@ -35,17 +35,7 @@ def judge_file(path: str, text: str, beside: Collection[str] = (), before: str =
         return Compatibility(None, f"{path} could not be read ({type(error).__name__})")
 
 
-def _effects(path: str, text: str, beside: Collection[str], scope: Scope) -> Iterator[Effect]:
-    suffix = PurePosixPath(path).suffix.lower()
-    if suffix == ".sql" and _takes_back(path, beside):
-        yield compatible("", "takes back, and is not run on the way forward")
-    elif suffix == ".sql":
-        yield from judge_sql(_forward(text), scope)
-    else:
-        yield unknown("", _NOT_READ.get(suffix, "is of a kind that is not read"))
-
-
-def _takes_back(path: str, beside: Collection[str]) -> bool:
+def takes_back(path: str, beside: Collection[str]) -> bool:
     """Answer whether a script is the way back of another one of the range: x.down.sql of x.up.sql, U2__ of V2__."""
     here = PurePosixPath(path)
     if here.name.endswith(".down.sql"):
@@ -57,8 +47,18 @@ def _takes_back(path: str, beside: Collection[str]) -> bool:
     )
 
 
-def _forward(text: str) -> str:
+def forward(text: str) -> str:
     """The part that is run on the way forward, where one file has both."""
     up, down = _UP.search(text), _DOWN.search(text)
     once = len(_UP.findall(text)) == len(_DOWN.findall(text)) == 1
     return text[: down.start()] if up and down and once and up.start() < down.start() else text
+
+
+def _effects(path: str, text: str, beside: Collection[str], scope: Scope) -> Iterator[Effect]:
+    suffix = PurePosixPath(path).suffix.lower()
+    if suffix == ".sql" and takes_back(path, beside):
+        yield compatible("", "takes back, and is not run on the way forward")
+    elif suffix == ".sql":
+        yield from judge_sql(forward(text), scope)
+    else:
+        yield unknown("", _NOT_READ.get(suffix, "is of a kind that is not read"))

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from recovery.durations import show_duration
+from recovery.outlooks import Outlook
 
 LONGEST = 63  # bytes of a restore point's name; PostgreSQL refuses a longer one
 
@@ -80,6 +81,12 @@ class WayBack:
     reason: str
     point: str | None = None
     seconds: float | None = None  # from the set to a copy that takes writes: the forecast for the real one
+    outlook: Outlook | None = None  # whether the version before runs on the new schema; it refuses no deployment
+
+    @property
+    def sentence(self) -> str:
+        """The reason, and what a recovery would be."""
+        return f"{self.reason}. {self.outlook.reason}" if self.outlook else self.reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,3 +59,5 @@ PATIENTLY: dict[str, Any] = ON_UNAVAILABLE | {"retries": len(WAITS) + HOURS}
 # For readings: not kept, so that Retry, and a run that waited for a person, see the world as it is by then.
 LOOKING_AGAIN: dict[str, Any] = ON_UNAVAILABLE | {"persist_result": False}
 LOOKING_PATIENTLY: dict[str, Any] = PATIENTLY | {"persist_result": False}
+# For readings that only inform: whoever waits for them waits for seconds.
+LOOKING_BRIEFLY: dict[str, Any] = LOOKING_AGAIN | {"retries": 2}

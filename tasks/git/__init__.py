@@ -1,5 +1,6 @@
 """Read a repository's history; bring a revert or a hotfix to `main`; prove it afresh; synchronise develop."""
 
+from tasks.git.ahead import read_ahead
 from tasks.git.history import preview_revert, read_history, read_taken_back
 from tasks.git.hotfix import push_hotfix, read_answered, read_branch, tag_hotfix
 from tasks.git.proof import check_repository, prove_hotfix, prove_revert
@@ -18,6 +19,7 @@ __all__ = [
     "push_branch",
     "push_hotfix",
     "push_revert",
+    "read_ahead",
     "read_answered",
     "read_branch",
     "read_history",

@@ -18,7 +18,7 @@ def judge_migrations(bare: Repository, at: str, touched: Mapping[str, str], befo
     if len(added) > MOST:
         return judged | {path: Compatibility(None, f"{path} is one of more than {MOST} and was not read")
                          for path in added}  # fmt: skip
-    texts = _texts(bare, at, added)
+    texts = texts_of(bare, at, added)
     for path in added:
         text = texts.get(path)
         judged[path] = (
@@ -29,12 +29,7 @@ def judge_migrations(bare: Repository, at: str, touched: Mapping[str, str], befo
     return judged
 
 
-def _why(path: str, status: str, before: str) -> str:
-    said = {"D": "was deleted", "M": "was changed"}.get(status, "became something else")
-    return f"{path} {said} after {before}, and what the database ran cannot be told"
-
-
-def _texts(bare: Repository, at: str, paths: Sequence[str]) -> dict[str, str]:
+def texts_of(bare: Repository, at: str, paths: Sequence[str]) -> dict[str, str]:
     """The text of each plain file that is not too large. Bytes that are no text stay as they are, and are refused."""
     blobs = {}
     for start in range(0, len(paths), CHUNK):
@@ -49,3 +44,8 @@ def _texts(bare: Repository, at: str, paths: Sequence[str]) -> dict[str, str]:
                 blobs[path] = blob
     texts = (content.decode(errors="surrogateescape") for content in contents_of(bare, list(blobs.values())))
     return dict(zip(blobs, texts, strict=True))
+
+
+def _why(path: str, status: str, before: str) -> str:
+    said = {"D": "was deleted", "M": "was changed"}.get(status, "became something else")
+    return f"{path} {said} after {before}, and what the database ran cannot be told"

@@ -54,6 +54,15 @@ class Session:
             cursor.execute(statement.encode())
             yield from cursor
 
+    def pass_over(self, statement: str) -> None:
+        """Run a statement and let its rows go by one at a time: however many there are, none is kept."""
+        try:
+            for _ in self._connection.cursor().stream(statement.encode()):
+                pass
+        except psycopg.ProgrammingError as error:
+            if error.sqlstate is not None:  # else it is the client's word that there were no rows
+                raise
+
     def load(self, statement: str, blocks: Iterable[bytes]) -> None:
         """Feed a COPY ... FROM STDIN."""
         with self._connection.cursor().copy(statement.encode()) as copy:

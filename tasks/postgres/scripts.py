@@ -49,6 +49,7 @@ class StatementFailed(Exception):
     def __init__(self, error: psycopg.Error, step: Step | None, committing: bool) -> None:
         parts = (error.diag.message_primary, error.diag.message_detail, error.diag.message_hint)
         self.said = " ".join("; ".join(filter(None, parts)).split())[:500] or " ".join(str(error).split())[:300]
+        self.primary = " ".join((error.diag.message_primary or self.said).split())[:300]  # no row is quoted in it
         super().__init__(self.said)
         self.state = error.sqlstate or ""
         self.position = int(error.diag.statement_position or 0) or None
@@ -163,6 +164,19 @@ def run_script(
     judge(done)
     commit(asked)
     return done
+
+
+def run_steps(asked: Session, steps: Sequence[Step], *, together: bool) -> None:
+    """Run statements whose rows nobody wants, in one transaction or each as it stands. Raises StatementFailed."""
+    if together:
+        _send(asked, "BEGIN")
+    for step in steps:
+        try:
+            asked.pass_over(step.text)
+        except psycopg.Error as error:
+            raise StatementFailed(error, step, committing=False) from None
+    if together:
+        commit(asked)
 
 
 def commit(asked: Session) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import flows.answering
+import flows.foretelling
 import flows.prepare_release
 from tests.integration.killed_database import Case, Stage, stage
 
@@ -69,7 +70,10 @@ def survive(case: Case, effects: list[str], number: int) -> None:
 
 def test_every_step_of_the_flow_is_killed(effects: list[str]) -> None:
     """Each task that the gate's flow imports is one of the effects, so that none is left out unnoticed."""
-    trees = [ast.parse(Path(str(each.__file__)).read_text()) for each in (flows.prepare_release, flows.answering)]
+    trees = [
+        ast.parse(Path(str(each.__file__)).read_text())
+        for each in (flows.prepare_release, flows.answering, flows.foretelling)
+    ]
     imported = [
         getattr(__import__(str(node.module), fromlist=[alias.name]), alias.name)
         for tree in trees

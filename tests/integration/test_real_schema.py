@@ -18,12 +18,14 @@ import psycopg
 import pytest
 from prefect.logging import disable_run_logger
 
+from flows.prepare_release import prove
 from infra.lab.postgres import Postgres
+from recovery.databases import Smoke
 from recovery.hotfixes import judge_feasibility, plan_hotfix
 from recovery.reverts import plan_revert
 from recovery.salvages import parted_beside
 from recovery.versions import parse_version
-from tasks.git import push_hotfix, read_history, read_range
+from tasks.git import push_hotfix, read_ahead, read_history, read_range
 from tasks.postgres.salvage import find_point, read_export, read_servers, write_export
 from tests.histories.chain import CAUSE, released, service_of
 from tests.histories.remote import Remote, git
@@ -183,6 +185,24 @@ def test_gate_bad_migration_hotfix_and_fix_forward(
     assert mended.fix(FIX).startswith("skipped: ")
     assert len(application.run(OLD_CODE)) == 50
     assert application.contents(("flow", "flow_run")) == before
+
+
+def test_the_gate_sees_the_real_migration_break_what_the_version_before_asks(
+    application: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is deployed, by running it; production still answers, and goes on to."""
+    monkeypatch.setenv("RIPCORD_GITHUB_GIT_URL", f"file://{tmp_path}")
+    shop = application.street.shop.with_(smoke=(Smoke(sql=OLD_CODE),))
+    service = service_of(repository(tmp_path, application.migrations), name="orchestra")
+    with disable_run_logger():
+        way = prove(shop.service, "v1.2.0", read_ahead.fn(service, "v1.2.0", RELEASES), rehearse=False)
+
+    assert way.proved
+    assert way.outlook is not None
+    assert (way.outlook.runs, way.outlook.recovery) == (False, "hotfix")
+    assert FAULTY in str(way.outlook.broken)
+    assert 'column "schedule" does not exist' in str(way.outlook.broken)
+    assert len(application.run(OLD_CODE)) == 50
 
 
 def test_a_catastrophe_gives_back_schema_and_rows_and_the_application_goes_on(application: Application) -> None:

@@ -10,6 +10,7 @@ from recovery.errors import Refused
 from recovery.hotfix_wording import commit_message, pull_request_body, pull_request_title
 from recovery.hotfixes import Answer, BranchCommit, BranchState, HotfixPlan, judge_feasibility, object_to, plan_hotfix
 from recovery.incidents import Cause
+from recovery.outlooks import Outlook
 from recovery.proposals import FixKind, hints_of, propose
 from recovery.ranges import Change, Contribution, Range, is_own, matches, number_of
 from recovery.releases import Release
@@ -137,6 +138,21 @@ def test_without_a_migration_nothing_stands_in_the_way() -> None:
     assert judge_feasibility(SHOP, plain).reason == "no migration lies between v1.1.0 and v1.2.0"
     assert not seen.full_rollback
     assert seen.obstacles == ("a person asked for a hotfix",)
+
+
+def test_what_the_gate_has_seen_outranks_text_and_marker_of_this_commit_alone() -> None:
+    """A server's words stay in the set: the reason stands in a pull request."""
+    marked = Change("db/migrations/2.sql", "A", True, "db/migrations/2.sql says that it is compatible", marked=True)
+    ours = between(changes=(marked,))
+    seen = Outlook(False, "no", "hotfix", "v1.1.0", ours.faulty_commit, "after 2.sql, Ada's order was not answered")
+
+    judged = judge_feasibility(SHOP, ours, foretold=seen)
+
+    assert not judged.full_rollback
+    assert "the gate ran the migrations of v1.2.0 on a copy of the database" in judged.reason
+    assert "Ada" not in judged.reason
+    for other in (replace(seen, commit="0" * 40), replace(seen, before="v1.0.0"), replace(seen, broken=None), None):
+        assert judge_feasibility(SHOP, ours, foretold=other).full_rollback
 
 
 def test_without_a_stable_release_there_is_nothing_to_go_back_to() -> None:
