@@ -20,7 +20,7 @@ test: setup
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(PYTHON) -m pytest -n 3 --dist loadscope --no-loadscope-reorder -m "not torture" --durations=15
+	$(PYTHON) -m pytest -n 4 --dist loadscope --no-loadscope-reorder -m "not torture" --durations=15
 
 torture: setup
 	RIPCORD_TORTURE=1 $(PYTHON) -m pytest -m torture $(or $(ARGS),tests)
