@@ -1,10 +1,11 @@
 """Take a database back to its restore point when its data is corrupt; what was damaged is kept.
 
 1. Read the sets on disk, the damaged server as far as it answers, the restored one if it stands, and where the clients
-are led.  2. Choose the point and count what is lost, or refuse; ask a person.  3. Raise the restored server beside the
-damaged one and compare it with what was; hold the clients back and fence the damaged server; let the restored one take
-writes; lead the clients there; keep the damaged one, read-only.  4. Ask the smoke queries on the clients' way; wait
-until customers succeed.  5. Tell what is lost, where it is kept, and what comes next.
+are led.  2. Choose the point and count what is lost, or refuse; ask a person.  3. Check the set again, raise the
+restored server beside the damaged one, compare it with what was and look into it for damage; hold the clients back and
+fence the damaged server; let the restored one take writes; lead the clients there; keep the damaged one, read-only.
+4. Ask the smoke queries on the clients' way; wait until customers succeed.  5. Tell what is lost, where it is kept, and
+what comes next.
 """
 
 from prefect import flow
@@ -17,6 +18,7 @@ from recovery.incidents import A_PERSON_ASKED, Cause
 from recovery.restore_wording import headline, report_restore, show_restore, told
 from recovery.restores import RestorePlan, choose_set, database_to_restore, plan_restore
 from recovery.routes import Route
+from recovery.set_checks import judge_checked
 from recovery.versions import parse_version
 from tasks.artifacts import show
 from tasks.fence import one_at_a_time
@@ -29,6 +31,7 @@ from tasks.postgres.damaged import read_sets, read_sight
 from tasks.postgres.freezing import begin_restore, fence_server, keep_damaged, read_begun, thawing
 from tasks.postgres.numbers import move_sequences
 from tasks.postgres.pooler import lead_clients, pause_clients, read_pooler, wait_until_still
+from tasks.postgres.set_checks import check_set_again
 from tasks.prometheus import wait_until_recovered
 from tasks.settings import read_service
 
@@ -80,6 +83,7 @@ def take_back(entry: Service, plan: RestorePlan) -> tuple[str, ...]:
     database, point = database_to_restore(entry), plan.point
     with thawing(database, point, plan.off):
         begin_restore(database, point)
+        whole = judge_checked(plan.name, check_set_again(database, point), plan.otherwise)
         ready = ready_side(database, point)
         hold(database, plan)
         promote_restored(database, point)
@@ -90,7 +94,7 @@ def take_back(entry: Service, plan: RestorePlan) -> tuple[str, ...]:
         archived = archive_restored(database, point)
         asked = ask_restored(database, plan.then)
         recovered = wait_until_recovered(entry)
-        return ready, moved, led, kept, archived, asked, recovered
+        return whole, ready, moved, led, kept, archived, asked, recovered
 
 
 def read_route(entry: Service, database: Database) -> Route:

@@ -1,5 +1,6 @@
 """Whether a server can give a way back, whether a set's chain of WAL is whole, and which sets may go."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -68,6 +69,19 @@ class Chain:
     found: Mapping[str, int]  # bytes per segment
     unreadable: str | None  # what pg_waldump said, where it did not get through
     names: tuple[str, ...]  # restore points on the way, in their order
+    place: str = "the archive"  # or the directory of the set's own copy
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Why a chain does not lead to its point, and what may be done while the server is whole."""
+
+    said: str
+    way_out: str
+
+    def __str__(self) -> str:
+        """Both."""
+        return f"{self.said}: {self.way_out}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,31 +209,53 @@ def judge_chain(backup: Backup, chain: Chain, segment_size: int) -> tuple[str, .
 
     Raises Refused with what is missing, too short or unreadable, or when the point cannot be reached at all.
     """
+    flaw = find_flaw(backup, chain, segment_size)
+    if flaw:
+        raise Refused(str(flaw))
+    return segments(backup.timeline, backup.start, chain.lsn, segment_size)
+
+
+def find_flaw(backup: Backup, chain: Chain, segment_size: int) -> Flaw | None:
+    """The first thing for which a chain does not lead from a backup to its point; it names the segment."""
     name, lsn = chain.name, chain.lsn
     if parse_lsn(lsn) < parse_lsn(backup.end):
-        raise Refused(f"the backup ended at {backup.end}, after the point {name} at {lsn}: it needs an older backup")
+        return Flaw(f"the backup ended at {backup.end}, after the point {name} at {lsn}", "it needs an older backup")
     wanted = segments(backup.timeline, backup.start, lsn, segment_size)
     missing = [segment for segment in wanted if segment not in chain.found]
     if missing:
-        raise Refused(
-            f"{len(missing)} of the {len(wanted)} segments from the backup to {name} are not in the archive, the first "
-            f"is {missing[0]}: find it, or release the point with a new backup"
+        return Flaw(
+            f"{len(missing)} of the {len(wanted)} segments from the backup to {name} are not in {chain.place}, the "
+            f"first is {missing[0]}",
+            "find it, or release the point with a new backup",
         )
     for segment in wanted:
         if chain.found[segment] != segment_size:
-            raise Refused(
-                f"segment {segment} in the archive has {chain.found[segment]} bytes and not {segment_size}: it was cut "
-                "off, and a new backup is needed"
+            return Flaw(
+                f"segment {segment} in {chain.place} has {chain.found[segment]} bytes and not {segment_size}",
+                "it was cut off, and a new backup is needed",
             )
     if chain.unreadable:
-        raise Refused(f"the archived WAL from {backup.start} to {lsn} is damaged: {chain.unreadable}")
-    if list(chain.names).count(name) != 1:
-        times = list(chain.names).count(name)
-        raise Refused(
-            f"the WAL from the backup to {lsn} has the restore point {name} {times} times and not once: recovery would "
-            "stop at the first, choose another version or take a new backup"
+        where = _where(chain, backup.timeline, segment_size)
+        return Flaw(
+            f"the archived WAL from {backup.start} to {lsn} is damaged: {chain.unreadable}{where}",
+            "a new backup is needed",
         )
-    return wanted
+    if list(chain.names).count(name) != 1:
+        return Flaw(
+            f"the WAL from the backup to {lsn} has the restore point {name} {list(chain.names).count(name)} times and "
+            "not once",
+            "recovery would stop at the first, choose another version or take a new backup",
+        )
+    return None
+
+
+def _where(chain: Chain, timeline: int, size: int) -> str:
+    """The segment of the record that pg_waldump could not read: where its words name a position, and no segment."""
+    said = chain.unreadable or ""
+    places = re.findall(r"\b[0-9A-F]{1,8}/[0-9A-F]{1,8}\b", said)
+    if not places or re.search(r"\b[0-9A-F]{24}\b", said):
+        return ""
+    return f"; that record begins in {_segment(timeline, parse_lsn(places[-1]) // size, size)} in {chain.place}"
 
 
 def parse_lsn(text: str) -> int:

@@ -4,7 +4,7 @@ Pure: everything seen arrives as an argument. Nothing is asked of the damaged se
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from recovery.backups import MARGIN
@@ -13,6 +13,7 @@ from recovery.databases import Database
 from recovery.errors import Refused
 from recovery.restore_points import RestorePoint, Then, show_age
 from recovery.routes import Route
+from recovery.set_checks import other_way
 from recovery.sides import TO_BE_LAID, Side, Stage, judge_place, restore_of
 
 
@@ -23,6 +24,7 @@ class PointSet:
     then: Then
     proved: bool
     seconds: float | None = None  # from the set to a copy that takes writes, when it was proved
+    otherwise: str = ""  # what a person does if it turns out to be damaged
 
     @property
     def point(self) -> RestorePoint:
@@ -116,6 +118,7 @@ class RestorePlan:
     ask: bool
     served: bool  # the clients are led to the restored server already
     off: bool = False  # a person vouches that a damaged server that is silent is switched off
+    otherwise: str = ""  # what a person does if the set turns out to be damaged
 
     @property
     def name(self) -> str:
@@ -164,7 +167,7 @@ def choose_set(service: str, version: str, sets: Sequence[PointSet], directory: 
             f"{newer.version} of {service} has a point of its own, made {newer.made_at:%Y-%m-%d %H:%M:%S}, after that "
             f"of {version}: restore {newer.version}, or move {directory}/{newer.name} away if its writes shall go, too"
         )
-    return found
+    return replace(found, otherwise=other_way(found.then, [each.then for each in proved], directory))
 
 
 def database_to_restore(service: Service) -> Database:
@@ -209,6 +212,7 @@ def plan_restore(
         ask=not served and restore.approval == "person" and sight.begun is None,
         served=served,
         off=off,
+        otherwise=chosen.otherwise,
     )
 
 
@@ -297,8 +301,9 @@ def _steps(name: str, sight: Sight, route: Route, to: str) -> tuple[str, ...]:
         Stage.PAUSED: f"find the server that stands at {name}",
         Stage.PROMOTED: f"find the server restored to {name}, which takes writes",
     }
+    fresh = f"check every file and record of the set again, raise a server from it, stopped at {name}"
     return (
-        f"{raised.get(sight.side.stage, f'raise a server from the set, stopped at {name}')}, compare it with what was",
+        f"{raised.get(sight.side.stage, fresh)}, compare it with what was, look into its tables for damage",
         f"hold the clients back, fence {route}, and see that nobody is connected to it",
         f"let the server on {to} take writes",
         f"lead the clients there by {route.way}",

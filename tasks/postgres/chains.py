@@ -24,11 +24,12 @@ def read_chain(database: Database, point: RestorePoint, backup: Backup, segment_
     then = recorded(database, point)
     place = place_of(database, point.name)
     wanted = segments(then.timeline, backup.start, then.lsn, segment_size)
-    source = place.wal if place.wal.is_dir() else engine_of(database).gather(wanted, _part(place))
+    own, engine = place.wal.is_dir(), engine_of(database)
+    source = place.wal if own else engine.gather(wanted, _part(place))
     found = {name: (source / name).stat().st_size for name in wanted if (source / name).is_file()}
     whole = len(found) == len(wanted) and set(found.values()) <= {segment_size}
     unreadable, names = _walk(source, backup, then) if whole else (None, ())
-    return Chain(point.name, then.lsn, found, unreadable, names)
+    return Chain(point.name, then.lsn, found, unreadable, names, str(place.wal) if own else "the archive")
 
 
 @task(name="keep chain", **ON_UNAVAILABLE)

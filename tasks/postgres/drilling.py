@@ -15,20 +15,19 @@ from pathlib import Path
 from prefect import task
 from pydantic import TypeAdapter, ValidationError
 
-from recovery.backups import judge_chain
 from recovery.catalog import Service
 from recovery.databases import Database
 from recovery.drills import Drill, Live, Phases, judge_room, measure_lag
 from recovery.errors import RecoveryError, Refused, Unavailable
 from recovery.rds_catalog import Reached
 from recovery.restore_points import RestorePoint, Then, WayBack, judge_proof
-from tasks.postgres.backup import read_backup, verify
-from tasks.postgres.chains import read_chain
+from tasks.postgres.backup import verify
 from tasks.postgres.connection import session
 from tasks.postgres.engines import engine_of
 from tasks.postgres.places import Place, place_of, read_then
 from tasks.postgres.programs import give
 from tasks.postgres.proving import go_back
+from tasks.postgres.set_checks import check_chain
 from tasks.retry import ON_UNAVAILABLE, spoken
 from tasks.settings import read_settings
 
@@ -94,10 +93,10 @@ def check_set(database: Database, then: Then) -> str:
     engine = engine_of(database)
     judge_room(shutil.disk_usage(place.root).free, engine.size(place), database.backups)
     verify(place, database)
-    segment_size = engine.segment_size(place)
-    backup = read_backup.fn(database, point)
-    segments = judge_chain(backup, read_chain.fn(database, point, backup, segment_size), segment_size)
-    return f"every file of {then.name} is whole, and every record of its {len(segments)} segments"
+    count, flaw = check_chain(database, point)
+    if flaw:
+        raise Refused(str(flaw))
+    return f"every file of {then.name} is whole, and every record of its {count} segments"
 
 
 @task(name="drill set", task_run_name="restore a copy of {then.name}", **ON_UNAVAILABLE)

@@ -73,7 +73,7 @@ def stand(database: Database, then: Then, follow_seconds: float = 0.0) -> str:
             start(database, side)
             return f"started the side {name}, which was promoted"
         return f"skipped: the side {name} was promoted"
-    following = bool(standing.signals()) and standing.signals()[-1].name == "standby.signal"
+    following = standing.follows()
     if side.stage is Stage.PAUSED and not following:
         judge_stop(side, then.lsn)
         return f"skipped: the side {name} is paused at {then.lsn}"

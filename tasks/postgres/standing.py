@@ -45,6 +45,10 @@ class Standing:
         """The files that keep it in recovery: the server itself removes them when it is promoted, and for good."""
         return [path for name in ("recovery.signal", "standby.signal") if (path := self.data / name).exists()]
 
+    def follows(self) -> bool:
+        """Answer whether it is a standby: it goes on asking its primary, also when it has paused."""
+        return bool(signals := self.signals()) and signals[-1].name == "standby.signal"
+
     def running(self) -> bool:
         """Answer whether its postmaster is alive."""
         lines = self._lock()

@@ -20,6 +20,7 @@ from recovery.sides import Stage
 from tasks.postgres.damaged import read_sets, read_sight
 from tasks.postgres.drilling import check_set, drill_set
 from tasks.postgres.programs import clean, run
+from tasks.postgres.set_checks import check_set_again
 from tasks.postgres.sets import expire_sets
 from tasks.postgres.sides import raise_side
 from tests.integration.managers import barmans, path_of_barman, with_barman
@@ -129,8 +130,9 @@ def test_a_drill_needs_no_server(kept: Kept, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_flipped_bit_in_barmans_files_is_refused(kept: Kept) -> None:
-    """Barman's verify-backup names it, and the gate and the drill say so before anything is booted."""
+    """Barman's verify-backup finds it; gate, drill and restore say so before anything is booted."""
     kept.shop.gate()
+    assert check_set_again.fn(kept.shop.database, kept.shop.point()).damage is None
     file = next(path for path in sorted(kept.base(kept.shop.point().name).rglob("base/*/1259")))
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
@@ -140,6 +142,7 @@ def test_a_flipped_bit_in_barmans_files_is_refused(kept: Kept) -> None:
         check_set.fn(kept.shop.database, kept.shop.then())
     with pytest.raises(Refused, match="damaged"):
         kept.shop.gate()
+    assert "1259" in str(check_set_again.fn(kept.shop.database, kept.shop.point()).damage)
 
 
 def test_a_backup_that_was_deleted_behind_our_back_is_taken_anew(kept: Kept) -> None:

@@ -15,6 +15,7 @@ from infra.lab.process import wait_until
 from recovery.errors import Refused, Unavailable
 from tasks.postgres.drilling import check_set, drill_set
 from tasks.postgres.programs import clean, run
+from tasks.postgres.set_checks import check_set_again
 from tasks.postgres.sets import expire_sets
 from tests.integration.managers import pgbackrests, with_pgbackrest
 from tests.integration.sides_shop import with_sides
@@ -164,14 +165,16 @@ def _flip(file: Path) -> None:
 
 
 def test_a_flipped_bit_in_the_set_is_refused(kept: Kept) -> None:
-    """As with PostgreSQL's own programs: gate and drill say it before anything is booted."""
+    """As with PostgreSQL's own programs: gate, drill and restore say it before anything is booted."""
     kept.shop.gate()
+    assert check_set_again.fn(kept.shop.database, kept.shop.point()).damage is None
     _flip(next(path for path in sorted(kept.shop.place().data.rglob("base/*/1259"))))
 
     with pytest.raises(Refused, match="damaged"):
         check_set.fn(kept.shop.database, kept.shop.then())
     with pytest.raises(Refused, match="damaged"):
         kept.shop.gate()
+    assert "1259" in str(check_set_again.fn(kept.shop.database, kept.shop.point()).damage)
 
 
 def test_a_segment_that_its_archive_lost_is_missed(kept: Kept) -> None:

@@ -127,6 +127,21 @@ def test_a_chain_with_a_fault_is_refused(chain: Chain, said: str) -> None:
         judge_chain(BACKUP, chain, SIZE)
 
 
+@pytest.mark.parametrize(
+    ("said", "segment"),
+    [
+        ("error in WAL record at 0/2000028: incorrect checksum in record at 0/3000060", NAMES[1]),
+        ("could not find a valid record after 0/2000028", NAMES[0]),
+    ],
+)
+def test_a_record_that_cannot_be_read_is_named_by_its_segment(said: str, segment: str) -> None:
+    """pg_waldump names a position, and people look for a file; where it names the file, its word stands alone."""
+    with pytest.raises(Refused, match=f"begins in {segment} in /sets/wal: a new backup is needed"):
+        judge_chain(BACKUP, replace(CHAIN, unreadable=said, place="/sets/wal"), SIZE)
+    with pytest.raises(Refused, match=f"in log segment {segment}, offset 0: a new backup is needed"):
+        judge_chain(BACKUP, replace(CHAIN, unreadable=f"0/3 invalid in log segment {segment}, offset 0"), SIZE)
+
+
 @given(st.integers(0, 1 << 40), st.integers(1, 1 << 30), st.sampled_from([1 << 20, 16 << 20, 1 << 30]))
 def test_segments_cover_every_byte_between_two_positions(start: int, length: int, size: int) -> None:
     """Counted by the names alone: one after the other, the last one holds the last byte."""

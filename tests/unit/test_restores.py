@@ -61,7 +61,7 @@ class TestSet:
         """Neither another service's, nor one that was never proved."""
         sets = [made(hours=9), made(hours=3), made(hours=2, proved=False), made("v9.0.0", service="other", hours=1)]
 
-        assert choose_set("shop", "v1.2.0", sets, "/b") is sets[1]
+        assert choose_set("shop", "v1.2.0", sets, "/b").then is sets[1].then
 
     def test_without_a_proved_one_it_says_which_there_are(self) -> None:
         """And that one is there which was never proved."""
