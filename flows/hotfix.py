@@ -39,6 +39,7 @@ from tasks.github import (
     mark_ready,
     open_pull,
     publish_release,
+    read_merge,
     read_releases,
     wait_and_merge,
     watch_pipeline,
@@ -79,7 +80,8 @@ def hotfix(
 
         branch = push_hotfix(plan, plan.proposals[0])
         if branch.merged_as:
-            return ship(entry, plan, branch, read_branch(plan), branch.merged_as, because)
+            merged_as = read_merge(entry, plan.branch) or branch.merged_as
+            return ship(entry, plan, branch, read_branch(plan), merged_as, because)
         pull = open_pull(propose_hotfix(plan, branch))
         asked = f"Look at {pull.url}, then answer at {this_run()}"
         notify(

@@ -80,12 +80,16 @@ def reverted_by(bare: Repository, head: str, without: Sequence[str]) -> list[tup
 
 
 def brought_in_by(bare: Repository, commit: str, head: str) -> str:
-    """The commit on a branch's own line that brought another one in: itself, or the oldest merge that has it."""
+    """The commit on a branch's own line that brought another one in: itself, or the oldest merge that has it.
+
+    In two questions: `--ancestry-path` beside `--first-parent` sees no way that begins with a merge's other parent and
+    has more than the one commit on it.
+    """
     line = bare.git("rev-list", "--first-parent", head, f"^{commit}^").splitlines()
     if commit in line:
         return commit
-    holding = bare.git("rev-list", "--first-parent", "--ancestry-path", f"{commit}..{head}").splitlines()
-    return holding[-1] if holding else commit
+    above = set(bare.git("rev-list", "--ancestry-path", f"{commit}..{head}").splitlines())
+    return next((each for each in reversed(line) if each in above), commit)
 
 
 def patches_of(bare: Repository, tags: dict[str, str], faulty: Version, commit: str, head: str) -> dict[str, str]:

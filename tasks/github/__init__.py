@@ -2,7 +2,7 @@
 
 from tasks.github.access import check_github
 from tasks.github.merging import wait_and_merge
-from tasks.github.numbered import read_pull
+from tasks.github.numbered import read_merge, read_pull
 from tasks.github.pipeline import read_deployed, watch_pipeline
 from tasks.github.protections import read_protection
 from tasks.github.pulls import close_pull, comment_on, mark_ready, open_pull
@@ -17,6 +17,7 @@ __all__ = [
     "open_pull",
     "publish_release",
     "read_deployed",
+    "read_merge",
     "read_protection",
     "read_pull",
     "read_releases",

@@ -26,6 +26,7 @@ CASES = [
 ]
 SAMPLE = [
     ("push", 1, False), ("unforeseen protection", 4, True), ("pull request", -4, True), ("hotfix", 8, False),
+    ("hotfix of people's own", 7, False), ("rebased hotfix", 7, False),
     *random.Random(7).sample(CASES, 3),
 ]  # fmt: skip
 

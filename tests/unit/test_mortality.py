@@ -11,7 +11,7 @@ FLOWS = ("respond", "undo_rollout", "revert_release", "hotfix", "aftermath", "te
 # steps that only read or show.
 ELSEWHERE = {
     "launch_restore", "close_pull", "comment_on", "preview_sync", "show", "read_document", "read_clock", "read_harm",
-    "read_foretold",
+    "read_foretold", "read_merge",
 }  # fmt: skip
 
 
