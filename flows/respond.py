@@ -1,8 +1,8 @@
 """Bring a service back from a faulty release.
 
 1. Read what runs and what ran before.  2. Decide, or refuse.  3. Take the cluster back at once, then the source, by a
-revert or, where that is not feasible, by a hotfix that waits for a person; where data are corrupt, a person is asked
-whether the database goes back to its point.
+revert or, where that is not feasible, by a hotfix that waits for a person; a stable release in doubt a person confirms
+first; where data are corrupt, a person is asked whether the database goes back to its point.
 4. Wait until the cluster serves the patch release and customers succeed.  5. Write the post-mortem, synchronise
 develop, tell the stakeholders.
 """

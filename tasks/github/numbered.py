@@ -1,4 +1,4 @@
-"""Read one pull request by its number."""
+"""Read one pull request by its number, or how a branch was merged."""
 
 from github import UnknownObjectException
 from prefect import task
@@ -8,10 +8,10 @@ from recovery.errors import Refused
 from recovery.pulls import PullRequest
 from tasks.github.client import open_repository
 from tasks.github.pulls import pull_of
-from tasks.retry import LOOKING_AGAIN
+from tasks.retry import LOOKING_AGAIN, LOOKING_PATIENTLY
 
 
-@task(name="read merge", task_run_name="read how {branch} was merged", **LOOKING_AGAIN)
+@task(name="read merge", task_run_name="read how {branch} was merged", **LOOKING_PATIENTLY)
 def read_merge(service: Service, branch: str) -> str | None:
     """The commit by which the newest merged pull request of a branch came to main; None where there is none.
 
