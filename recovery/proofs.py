@@ -20,7 +20,7 @@ class Reading:
 
     stable: str
     wanted: str  # the faulty release's tree with the service's paths as they are in the stable one
-    again: str  # the tree with the release put on again
+    again: str | None  # the tree with the release put on again; None where that conflicts, as the revert had
     changed: str  # from main before the revert to the patch release
     kept: str  # from what is wanted to the patch release
     by_hand: str  # from the release put on again to main before: what people had taken out themselves
@@ -44,7 +44,7 @@ def proof_of(plan: RevertPlan, pushed: Pushed, read: Reading) -> Proof:
 
     The strongest holds when nothing was kept: the tree of the patch release is that of the stable one. Otherwise it is
     shown what the revert changed and what was kept, each with its object ids, and the round trip must hold: putting
-    the release on again gives back main as it was.
+    the release on again gives back main as it was. Where people decided a conflict there may be no way back by merging.
     """
     tags = prove_tags(
         plan.main, (plan.faulty_tag, plan.faulty_object or plan.faulty_commit, plan.faulty_commit), pushed
@@ -57,13 +57,14 @@ def proof_of(plan: RevertPlan, pushed: Pushed, read: Reading) -> Proof:
     if read.stable == pushed.tree:
         return Proof((*tags, *on_top))
     within = ((_wanted(plan), read.wanted),) if plan.paths else ()
+    shown = (difference(pushed.parent, pushed.tag, read.changed), difference(read.wanted, pushed.tag, read.kept))
+    if read.again is None:
+        return Proof((*tags, *on_top, *within, *shown))
     trip = (
-        difference(pushed.parent, pushed.tag, read.changed),
-        difference(read.wanted, pushed.tag, read.kept),
         (_round_trip(plan, pushed, read.wanted), read.again),
         difference(read.again, pushed.parent, read.by_hand),
     )
-    return Proof((*tags, *on_top, *within, *trip))
+    return Proof((*tags, *on_top, *within, *shown, *trip))
 
 
 def difference(one: str, other: str, printed: str, paths: Sequence[str] = ()) -> Line:

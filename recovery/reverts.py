@@ -39,6 +39,7 @@ class History:
     faulty_object: str = ""  # the faulty tag itself: its tag object, or the commit of a light tag
     mends: Mapping[str, str] = field(default_factory=dict)  # tags that say they mend the faulty one by a hotfix
     holding: tuple[str, ...] = ()  # tags that contain the revert of the faulty one, whatever else came in with it
+    landed: str = ""  # the commit by which such a revert came to main; empty where none did
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class RevertPlan:
     branch: str = ""  # where the commit waits when main is reached by a pull request
     doubt: str | None = None  # why a person must confirm the stable version first
     faulty_object: str = ""  # the faulty tag itself, which never changes
+    landed: str = ""  # the commit on main that takes it out already, whether it was tagged or not
 
 
 class Literal(StrEnum):
@@ -105,6 +107,7 @@ class Pushed:
     kept: tuple[Commit, ...]
     said: str
     others: tuple[str, ...] = ()  # further parents: the branch that a pull request merged
+    by_hand: tuple[str, ...] = ()  # paths of a conflict, in which the revert is what people made of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +190,7 @@ def plan_revert(
         branch=f"revert/{faulty}",
         doubt=None if done_as else stable.doubt,
         faulty_object=history.faulty_object or history.faulty,
+        landed=history.landed,
     )
 
 

@@ -37,7 +37,7 @@ def show_revert(plan: RevertPlan, preview: Preview, decision: Decision, feasible
     """The plan of a revert: on which way, what goes, what stays, what the commit will say; why that is feasible."""
     out = _listed(plan.taken_out) or "- nothing"
     kept = _listed(plan.kept) or "- nothing came after it"
-    gives = f"`{plan.main}` would become tree `{preview.tree}`" if preview.tree else "It conflicts"
+    gives = _gives(plan, preview)
     conflicts = "".join(f"- {_plain(path)}\n" for path in preview.conflicts)
     because = f"*Full rollback*: {_plain(feasible)}\n\n" if feasible and feasible != decision.reason else ""
     return (
@@ -45,7 +45,7 @@ def show_revert(plan: RevertPlan, preview: Preview, decision: Decision, feasible
         f"{plan.stable_tag} is the {_plain(plan.reason)}. {gives}, tagged {plan.patch_tag}.\n\n"
         f"**{decision.way}**: {_plain(decision.reason)}\n\n{because}**Taken out**\n\n{out}\n\n**Kept**\n\n{kept}\n\n"
         + (f"**In conflict**\n\n{conflicts}\n" if conflicts else "")
-        + f"**The commit will say**\n\n{_fenced(revert_message(plan, preview))}\n"
+        + ("" if plan.landed else f"**The commit will say**\n\n{_fenced(revert_message(plan, preview))}\n")
     )
 
 
@@ -62,6 +62,15 @@ def show_hotfix(plan: HotfixPlan) -> str:
 def show_proof(plan: RevertPlan, proof: Proof) -> str:
     """The proof, as commands that anyone can run."""
     return f"# Proof: {plan.faulty_tag} is out\n\nIn a fresh clone of `{plan.repository}`:\n\n{_fenced(str(proof))}\n"
+
+
+def _gives(plan: RevertPlan, preview: Preview) -> str:
+    if preview.tree is None:
+        decided = f", and people decided: `{plan.landed[:12]}` is on `{plan.main}`"
+        return "It conflicts" + (decided if plan.landed else "")
+    if plan.landed:
+        return f"`{plan.main}` became tree `{preview.tree}` by `{plan.landed[:12]}`"
+    return f"`{plan.main}` would become tree `{preview.tree}`"
 
 
 def _listed(commits: Sequence[Commit]) -> str:

@@ -13,6 +13,7 @@ class Way(StrEnum):
     """How the source is brought back."""
 
     DONE = "done already"
+    TAG = "tag"
     PUSH = "push"
     PULL_REQUEST = "pull request"
     HOTFIX = "hotfix"
@@ -48,6 +49,9 @@ def choose_way(
         )
     if obstacle:
         return Decision(Way.HOTFIX, obstacle)
+    if plan.landed:
+        taken = f"{plan.faulty_tag} was taken out of {plan.main} by {plan.landed[:12]} already"
+        return Decision(Way.TAG, f"{taken}: only the tag {plan.patch_tag} is missing")
     if preview.tree is None:
         return Decision(
             Way.HOTFIX,

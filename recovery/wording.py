@@ -49,6 +49,7 @@ def release_notes(plan: RevertPlan, pushed: Pushed, proof: Proof) -> str:
         clipped(plan.because, SENTENCE),
         listed("**Taken out**", named(plan.taken_out)) or "**Taken out**",
         listed("**Kept**", named(pushed.kept)),
+        listed("**Conflicts that people decided**", pushed.by_hand),
         shown_proof(proof),
     ]
     return composed(parts, NOTES)

@@ -55,7 +55,7 @@ def _fixed(bare: Repository, plan: HotfixPlan, proposal: FixProposal, head: str)
     tree = merge_trees(bare, after, bare.tree_of(head), wished)
     moved = set(changed(bare, head, tree)) & set(plan.migrations)
     if moved:  # a rename could carry a change there
-        raise Conflict(sorted(moved))
+        raise Conflict(sorted(moved), tree)
     return tree
 
 

@@ -92,6 +92,12 @@ def brought_in_by(bare: Repository, commit: str, head: str) -> str:
     return next((each for each in reversed(line) if each in above), commit)
 
 
+def landed_as(bare: Repository, faulty: str, commit: str, head: str) -> str:
+    """The commit by which the first revert of this very one came to a branch; empty where none did."""
+    answers = answers_to(bare, faulty, commit, head, REVERTS)
+    return brought_in_by(bare, answers[-1], head) if answers else ""
+
+
 def patches_of(bare: Repository, tags: dict[str, str], faulty: Version, commit: str, head: str) -> dict[str, str]:
     """Tags of the commit that says that it reverts this very one, or of the commit by which that came to main."""
     found: dict[str, str] = {}

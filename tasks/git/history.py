@@ -9,7 +9,7 @@ from recovery.errors import Refused
 from recovery.releases import Release, candidates
 from recovery.reverts import History, Preview, RevertPlan, horizon, newest, sure_stable
 from recovery.versions import Version, parse_version
-from tasks.git.commits import brought_by, commits_of, holding, logged, patches_of, reverted_by, reverted_on
+from tasks.git.commits import brought_by, commits_of, holding, landed_as, logged, patches_of, reverted_by, reverted_on
 from tasks.git.copies import TAGS, between, ephemeral, fetch_files, reaches, recent
 from tasks.git.laws import SUBMODULE, preview
 from tasks.git.opening import When
@@ -57,6 +57,7 @@ def _read(bare: Repository, service: Service, version: Version, releases: Sequen
     commit = tags[faulty]
     contained = {tag: tags[tag] for tag in tags_by(bare, f"--merged={commit}") if tag in tags}
     on_main = _on_main(bare, tags, contained, commit, head)
+    landed = landed_as(bare, faulty, commit, head)
     newer = tags_by(bare, f"--contains={commit}") if tags.keys() - contained.keys() else []
     # Teams tag every build: what nobody could go back to must not take the places.
     possible = {each.tag for each in candidates(version, releases, {*service.quarantine} - {to})}
@@ -68,10 +69,11 @@ def _read(bare: Repository, service: Service, version: Version, releases: Sequen
         tags=tuple(names_of_tags(bare)),
         contained=contained,
         taken_out={tag: brought_by(bare, tags[tag], commit, service.paths) for tag in older},
-        kept=commits_of(bare, commit, head),
+        kept=commits_of(bare, commit, bare.commit_of(f"{landed}^1") if landed else head),
         later=tuple(tag for tag in newer if tags.get(tag) != commit),
         patches=patches_of(bare, tags, version, commit, head),
         holding=holding(bare, tags, version, commit, head),
+        landed=landed,
         reverted=tuple(tag for tag in reverted_on(bare, head) if tag != faulty),
         on_main=on_main,
         mends=mends_of(bare, tags, faulty, commit),
@@ -107,9 +109,13 @@ def read_taken_back(service: Service, version: str) -> str | None:
 
 @task(name="preview revert", task_run_name="preview the revert of {plan.faulty_tag}", **LOOKING_PATIENTLY)
 def preview_revert(plan: RevertPlan) -> Preview:
-    """Compute the tree that the revert would give on main as it is, changing nothing."""
+    """Compute the tree that the revert would give on main as it is, changing nothing.
+
+    Where the release was taken out of main already, on main as it was before that.
+    """
     with between(plan, when=When.A_MOMENT_AGO) as bare:
-        seen = preview(bare, plan, head_of(bare, plan.main))
+        head = bare.commit_of(f"{plan.landed}^1") if plan.landed else head_of(bare, plan.main)
+        seen = preview(bare, plan, head)
         if seen.tree and f"{TAGS}{plan.stable_tag}" in bare.peeled:
             # A push sends what no commit at the tip of a ref has, and an annotated tag is none
             # (mark_edges_uninteresting in git's list-objects.c): fetched now, it is not between last look and push.

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from recovery.reverts import Literal, Preview, RevertPlan, shortened
 from tasks.git.plumbing import Repository, rows
 from tasks.git.reading import differing, learn_differing, learn_renamed, renamed, unquoted
-from tasks.git.revert import attempt, merge_out, merge_trees, wanted_tree
+from tasks.git.revert import Conflict, attempt, merge_out, merge_trees, wanted_tree
 
 SUBMODULE = "160000"
 MOST_PREVIEWS = 50
@@ -81,6 +81,21 @@ def broken_laws(bare: Repository, plan: RevertPlan, head: str, tree: str) -> tup
     if again is None or unlike:
         broken.append(f"the release could not be put on again as it was: {shortened(sorted(unlike))}")
     return tuple(broken)
+
+
+def beside(bare: Repository, plan: RevertPlan, parent: str, tree: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The paths in which a tree is not what taking the release out of this commit must give, and those people decided.
+
+    What becomes of a conflict is for people to say, and of a file that .gitattributes does not let be merged by lines.
+    """
+    conflicts: tuple[str, ...] = ()
+    try:
+        expected = merge_out(bare, plan, parent)
+    except Conflict as conflict:
+        expected, conflicts = conflict.tree, conflict.paths
+    strange = [path for path in differing(bare, expected, tree) if path not in conflicts]
+    whole = [path for path, how in _having(bare, parent, "merge", strange).items() if how not in TEXT]
+    return tuple(path for path in strange if path not in whole), (*conflicts, *whole)
 
 
 def _expanded(paths: set[str], renames: Sequence[tuple[str, str]]) -> set[str]:

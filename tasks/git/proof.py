@@ -12,12 +12,12 @@ from recovery.proofs import Line, Reading, difference, proof_of, prove_tags
 from recovery.reverts import Proof, Pushed, RevertPlan, shortened
 from tasks.git.branches import entries
 from tasks.git.copies import between, ephemeral
-from tasks.git.laws import broken_laws
+from tasks.git.laws import beside, broken_laws
 from tasks.git.opening import When
 from tasks.git.plumbing import Repository
 from tasks.git.ranges import changed
 from tasks.git.reading import head_of, is_ancestor, tags_of
-from tasks.git.revert import Conflict, merge_out, merge_trees, wanted_tree
+from tasks.git.revert import attempt, merge_trees, wanted_tree
 from tasks.retry import PATIENTLY
 
 Claims = Sequence[tuple[bool, str]]
@@ -90,22 +90,19 @@ def _hold(bare: Repository, pushed: Pushed, after: str, claims: Claims) -> None:
 
 
 def _nothing_lost(bare: Repository, plan: RevertPlan, pushed: Pushed) -> bool:
-    try:
-        expected = merge_out(bare, plan, pushed.parent)
-    except Conflict:
+    strange, by_hand = beside(bare, plan, pushed.parent, pushed.tree)
+    if strange or pushed.tree != bare.tree_of(pushed.commit):
         return False
-    return expected == pushed.tree == bare.tree_of(pushed.commit) and not broken_laws(
-        bare, plan, pushed.parent, pushed.tree
-    )
+    return bool(by_hand) or not broken_laws(bare, plan, pushed.parent, pushed.tree)
 
 
 def _read(bare: Repository, plan: RevertPlan, pushed: Pushed) -> Reading:
     """What the commands of the proof print, read by the same words; the laws have asked for most of it before."""
     stable, wanted, before = bare.tree_of(plan.stable_commit), wanted_tree(bare, plan), bare.tree_of(pushed.parent)
-    again = merge_trees(bare, wanted, pushed.tree, bare.tree_of(plan.faulty_commit))
+    again, _ = attempt(lambda: merge_trees(bare, wanted, pushed.tree, bare.tree_of(plan.faulty_commit)))
     changed, kept, by_hand = (
         bare.git("diff-tree", "-r", "--ignore-submodules=none", one, other)
-        for one, other in ((before, pushed.tree), (wanted, pushed.tree), (again, before))
+        for one, other in ((before, pushed.tree), (wanted, pushed.tree), (again or before, before))
     )
     return Reading(stable, wanted, again, changed, kept, by_hand)
 

@@ -9,15 +9,15 @@ from recovery.reverts import Preview, Pushed, RevertPlan, occupied, oldest, shor
 from recovery.versions import Version, next_patch, parse_version
 from recovery.ways import Decision, Way
 from recovery.wording import revert_message
-from tasks.git.commits import REVERTS, answers_to, brought_in_by, commits_of, patches_of
+from tasks.git.commits import commits_of, landed_as, patches_of
 from tasks.git.copies import between
 from tasks.git.fates import MOST_BURNED, Lost, all_burned, push_refs
-from tasks.git.laws import preview
+from tasks.git.laws import beside, preview
 from tasks.git.newer import refuse_newer
 from tasks.git.opening import When
 from tasks.git.plumbing import THERE, Repository
 from tasks.git.reading import head_of, is_ancestor, names_of_tags, tags_of
-from tasks.git.revert import attempt, commit_revert, merge_out, tag_commit
+from tasks.git.revert import commit_revert, tag_commit
 from tasks.retry import LOOKING_PATIENTLY, PATIENTLY
 
 TRIES = 5  # that main may move between our fetch and our push
@@ -40,6 +40,8 @@ def push_revert(plan: RevertPlan, decision: Decision) -> Pushed | None:
             there = look(bare, plan, burned)
             if isinstance(there, Pushed) or (there is None and decision.way is Way.PULL_REQUEST):
                 return there
+            if there is None and decision.way is Way.TAG:
+                raise Refused(f"{plan.landed[:12]} is not on {plan.main} of {plan.repository} any more: retry")
             lost = _push_once(bare, plan, burned) if there is None else there
         if isinstance(lost, Pushed):
             return lost
@@ -92,15 +94,13 @@ def look(bare: Repository, plan: RevertPlan, burned: set[str], merged: str | Non
     done = oldest(patches_of(bare, tags, _faulty(plan), plan.faulty_commit, head), plan.tag_prefix)
     if done:
         return _read_back(bare, plan, done)
-    landed = answers_to(bare, plan.faulty_tag, plan.faulty_commit, head, REVERTS)
+    landed = landed_as(bare, plan.faulty_tag, plan.faulty_commit, head)
     if merged or landed:
         refuse_newer(bare, plan, tags)
     if merged and not is_ancestor(bare, merged, head):
         raise Refused(f"{merged[:12]} is not on {plan.main} of {plan.repository}: look who moved it back, then retry")
-    if not landed and merged is None:
-        return None
-    commit = merged or brought_in_by(bare, landed[-1], head)
-    return _tag_only(bare, plan, commit, burned)
+    commit = merged or landed
+    return _tag_only(bare, plan, commit, burned) if commit else None
 
 
 def _push_once(bare: Repository, plan: RevertPlan, burned: set[str]) -> Pushed | Lost:
@@ -117,12 +117,11 @@ def _push_once(bare: Repository, plan: RevertPlan, burned: set[str]) -> Pushed |
 
 
 def _tag_only(bare: Repository, plan: RevertPlan, commit: str, burned: set[str]) -> Pushed | Lost:
-    parent = bare.commit_of(f"{commit}^1")
-    expected, _ = attempt(lambda: merge_out(bare, plan, parent))
-    if expected != bare.tree_of(commit):
+    strange, _ = beside(bare, plan, bare.commit_of(f"{commit}^1"), bare.tree_of(commit))
+    if strange:
         raise Incomplete(
             f"{commit[:12]} on {plan.main} of {plan.repository} is not what taking {plan.faulty_tag} out must give: "
-            "something else came in with it, look at it before a tag deploys it",
+            f"something else came in with it, look at {shortened(strange)} before a tag deploys it",
             (f"{commit[:12]} is on {plan.main}",),
         )
     patch = _free(plan, {*names_of_tags(bare), *burned})
@@ -156,8 +155,11 @@ def _read_back(bare: Repository, plan: RevertPlan, tag: str) -> Pushed:
 
 def _pushed(bare: Repository, plan: RevertPlan, commit: str, tag: str, said: str) -> Pushed:
     parent, *others = bare.git("log", "-1", "--format=%P", "--end-of-options", commit).split()
-    kept = commits_of(bare, plan.faulty_commit, parent)
-    return Pushed(commit, parent, bare.tree_of(commit), tag, kept, said, tuple(others))
+    kept, tree = commits_of(bare, plan.faulty_commit, parent), bare.tree_of(commit)
+    _, by_hand = beside(bare, plan, parent, tree)
+    if by_hand:
+        said += f"; people decided what {shortened(by_hand)} became"
+    return Pushed(commit, parent, tree, tag, kept, said, tuple(others), by_hand)
 
 
 def _tag(bare: Repository, plan: RevertPlan, tag: str, commit: str) -> str:

@@ -18,11 +18,12 @@ _SIGNED = b"\n-----BEGIN "
 
 
 class Conflict(Exception):
-    """The three-way merge cannot decide; `paths` are the files people must look at."""
+    """The three-way merge cannot decide; `paths` are the files people must look at, `tree` has all the others."""
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], tree: str) -> None:
         super().__init__(", ".join(paths))
         self.paths = tuple(paths)
+        self.tree = tree
 
 
 def merge_out(bare: Repository, plan: RevertPlan, head: str) -> str:
@@ -57,7 +58,7 @@ def merge_commits(bare: Repository, ours: str, theirs: str) -> str:
     status, out, err = bare.answer("merge-tree", "--write-tree", "--name-only", "--no-messages", ours, theirs)
     # The exit status first: a conflict may print the very tree of head, which would read as "nothing to do".
     if status == 1:
-        raise Conflict(rows(out)[1:])
+        raise Conflict(rows(out)[1:], rows(out)[0])
     if "unrelated histories" in err:
         raise Refused(f"{ours[:12]} and {theirs[:12]} of {bare.url} share no commit: merge them by hand")
     if status != 0:

@@ -59,27 +59,6 @@ def test_a_newer_release_that_has_the_revert_in_it(story: Story) -> None:
     assert (pushed.tag, pushed.commit) == ("v1.2.1", story.git("rev-parse", "HEAD^"))
 
 
-def test_a_revert_whose_branch_was_updated_before_its_merge(story: Story) -> None:
-    """Somebody has pressed 'Update branch': the merge on main is tagged, not the commit below it on the branch."""
-    story.faulty()
-    story.branch("revert/v1.2.0")
-    answer = f"Revert it\n\nReverts-Release: v1.2.0 {story.git('rev-parse', 'v1.2.0^{}')}"
-    story.git("revert", "--no-edit", "-m", "1", "HEAD")
-    story.git("commit", "--quiet", "--amend", "-m", answer)
-    story.on("main")
-    story.commit("Later work", {"later.py": "later = True\n"})
-    story.on("revert/v1.2.0")
-    story.git("merge", "--quiet", "--no-edit", "main")
-    story.on("main")
-    story.git("merge", "--quiet", "--no-ff", "--no-edit", "revert/v1.2.0")
-    story.publish()
-
-    end = story.take_out()
-
-    assert end.pushed, end
-    assert (end.pushed.tag, end.pushed.commit) == ("v1.2.1", story.git("rev-parse", "main"))
-
-
 def test_25_one_service_of_several(story: Story) -> None:
     """Only the service's paths go back; what the other service released meanwhile stays."""
     story.catalogue = {"tag_prefix": "svc-a/v", "paths": ("svc-a/", "shared/a")}

@@ -47,6 +47,14 @@ def test_where_later_work_was_kept_the_release_goes_on_again() -> None:
     assert lines[trip] == "t0"
 
 
+def test_where_people_decided_a_conflict_there_may_be_no_way_back_by_merging() -> None:
+    """Nothing is claimed of it then; what was changed and what was kept is shown all the same."""
+    lines = dict(proof_of(PLAN, pushed(Commit("a" * 40, "Later")), replace(PARTLY, again=None)).lines)
+
+    assert not [command for command in lines if "merge-tree" in command]
+    assert {"back", "later"} < {*lines.values()}
+
+
 def test_in_a_shared_repository_the_wanted_tree_is_made_first() -> None:
     """Paths are quoted for the shell."""
     lines = dict(proof_of(replace(PLAN, paths=("svc a/",)), pushed(), replace(PARTLY, wanted="t4")).lines)

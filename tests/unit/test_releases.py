@@ -198,6 +198,19 @@ def test_each_way_is_chosen_for_its_reason() -> None:
     assert way(SHOP, replace(SEEN, broken=("something is lost",)), None, Protection()) is Way.HOTFIX
 
 
+def test_a_revert_that_is_on_main_already_is_tagged() -> None:
+    """Whatever it gave and whatever main asks for by now; where it is not feasible, or in doubt, people come first."""
+    made = plan(history(landed="c" * 40))
+    conflict = replace(SEEN, tree=None, conflicts=("shop.py",))
+
+    for seen, protection in ((SEEN, Protection()), (conflict, Protection(pull_request=True, merge_queue=True))):
+        decision = choose_way(SHOP, made, seen, None, protection, signing=False)
+        assert decision.way is Way.TAG
+        assert decision.reason == f"v1.2.0 was taken out of main by {'c' * 12} already: only the tag v1.2.1 is missing"
+    assert choose_way(SHOP, made, SEEN, "a migration", Protection(), signing=False).way is Way.HOTFIX
+    assert choose_way(SHOP, replace(made, doubt="?"), SEEN, None, Protection(), signing=False).way is Way.CONFIRM
+
+
 def test_what_main_asks_for_and_we_cannot_give_is_refused() -> None:
     """A merge queue; a signature without a key; with a key the signature is no obstacle."""
     made = plan(history())

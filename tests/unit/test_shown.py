@@ -95,6 +95,17 @@ def test_a_revert_in_conflict_names_the_paths() -> None:
     assert "**In conflict**\n\n- shop.py\n- cart.py\n" in shown
 
 
+def test_a_revert_that_is_on_main_already_is_shown_as_that() -> None:
+    """By which commit, and whether people decided a conflict; no commit will say anything more."""
+    landed = replace(PLAN, landed="c" * 40)
+    shown = show_revert(landed, PREVIEW, Decision(Way.TAG, "only the tag is missing"))
+    decided = show_revert(landed, replace(PREVIEW, tree=None, conflicts=("shop.py",)), PUSH)
+
+    assert f"`main` became tree `{PREVIEW.tree}` by `cccccccccccc`, tagged v1.2.1." in shown
+    assert "will say" not in shown
+    assert "It conflicts, and people decided: `cccccccccccc` is on `main`, tagged v1.2.1." in decided
+
+
 def test_a_proof_is_shown_as_commands() -> None:
     """With what each must print."""
     shown = show_proof(PLAN, Proof((("git rev-parse v1.2.1", "f" * 40),)))
