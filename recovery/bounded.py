@@ -55,6 +55,12 @@ def clipped(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
+def shortened(paths: Sequence[str], most: int = 5) -> str:
+    """A list of paths as people read it: the first ones and how many more there are."""
+    rest = len(paths) - most
+    return ", ".join(paths[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
 def composed(paragraphs: Sequence[str | Listing], most: int) -> str:
     """The paragraphs with an empty line between, as long as they may be: every list has as many lines as fit."""
     there = [each for each in paragraphs if each]

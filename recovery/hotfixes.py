@@ -13,7 +13,8 @@ from recovery.proposals import FixProposal, propose
 from recovery.pulls import PullRequest
 from recovery.ranges import Range, is_migration, is_own
 from recovery.releases import Release, Stable, choose_stable
-from recovery.reverts import History, built_on, given_away, newest, oldest
+from recovery.reverts import History
+from recovery.tags import built_on, given_away, newest, oldest
 from recovery.versions import Version, next_patch
 
 A_PERSON_WANTS_IT = "a person asked for a hotfix"
@@ -62,6 +63,7 @@ class HotfixPlan:
     proposals: tuple[FixProposal, ...]
     migrations: tuple[str, ...]  # paths of the service's migrations that the release touches: they stay
     done_as: str | None  # the patch tag that already did it
+    previews: tuple[str, ...] = ()  # what was built on it and is no release, by its name or by its Release's flag
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,7 @@ def plan_hotfix(
         raise Refused(f"{faulty} was taken back as {taken_back}: if that one is faulty too, prepare a hotfix of it")
     patches = {**history.patches, **mended_by}
     done_as = newest(patches, faulty.prefix)
-    finals, _ = built_on(faulty, [tag for tag in history.later if tag not in patches], releases)
+    finals, previews = built_on(faulty, [tag for tag in history.later if tag not in patches], releases)
     newer = newest(finals, faulty.prefix)
     if newer and not done_as:
         raise Refused(f"{newer} was released on top of {faulty}: mend {newer}, a hotfix of {faulty} would be older")
@@ -221,6 +223,7 @@ def plan_hotfix(
         proposals=propose(service, known, because.sentence),
         migrations=tuple(migrations),
         done_as=done_as,
+        previews=previews,
     )
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from recovery.bounded import NAME, clipped
+from recovery.bounded import NAME, clipped, shortened
 from recovery.catalog import Service
 from recovery.ranges import Change, Contribution, Range, is_migration, is_own
-from recovery.reverts import Commit, shortened
+from recovery.reverts import Commit
 
 MOST = 3  # pull requests that are proposed: a person at night chooses among few
 _FILE = re.compile(r"[\w./@-]*\w\.[A-Za-z]{1,5}\b(?!\.)")

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from recovery.bounded import shortened
 from recovery.hotfixes import HotfixPlan
 from recovery.pulls import Proposal
-from recovery.reverts import Commit, Pushed, RevertPlan, shortened
+from recovery.reverts import Commit, Pushed, RevertPlan
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from recovery.bounded import shortened
 from recovery.catalog import Service
 from recovery.errors import Refused
 from recovery.pulls import Protection
-from recovery.reverts import Preview, RevertPlan, shortened
+from recovery.reverts import Preview, RevertPlan
 
 
 class Way(StrEnum):

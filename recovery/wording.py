@@ -2,10 +2,23 @@
 
 from collections.abc import Sequence
 
-from recovery.bounded import BODY, MESSAGE, NAME, NOTES, SENTENCE, TITLE, Group, Listing, clipped, composed, listed
+from recovery.bounded import (
+    BODY,
+    MESSAGE,
+    NAME,
+    NOTES,
+    SENTENCE,
+    TITLE,
+    Group,
+    Listing,
+    clipped,
+    composed,
+    listed,
+    shortened,
+)
 from recovery.pulls import Proposal
 from recovery.releases import TAKEN_BACK, Publication
-from recovery.reverts import Commit, Literal, Preview, Proof, Pushed, RevertPlan, shortened
+from recovery.reverts import Commit, Literal, Preview, Proof, Pushed, RevertPlan
 
 
 def revert_message(plan: RevertPlan, preview: Preview) -> str:

@@ -3,11 +3,11 @@
 import tempfile
 from pathlib import Path
 
+from recovery.bounded import shortened
 from recovery.errors import Refused
 from recovery.hotfix_wording import commit_message
 from recovery.hotfixes import BranchCommit, BranchState, HotfixBranch, HotfixPlan
 from recovery.proposals import FixProposal
-from recovery.reverts import shortened
 from tasks.git.commits import answers_to, brought_in_by
 from tasks.git.fates import need_room
 from tasks.git.plumbing import Repository, rows

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from gitdb import PackedDB
 
 from recovery.errors import Refused, Unavailable
-from recovery.reverts import RevertPlan, next_below, versions_above
+from recovery.reverts import RevertPlan
+from recovery.tags import next_below, versions_above
 from recovery.versions import Version, parse_version
 from tasks.git.kept import Extent, Kept
 from tasks.git.opening import When, make_bare, opened

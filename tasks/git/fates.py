@@ -3,7 +3,8 @@
 from enum import Enum
 
 from recovery.errors import Refused
-from recovery.reverts import RevertPlan, in_the_way
+from recovery.reverts import RevertPlan
+from recovery.tags import in_the_way
 from tasks.credentials import named
 from tasks.git.opening import forget
 from tasks.git.plumbing import Repository, failure

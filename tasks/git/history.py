@@ -7,7 +7,8 @@ from prefect import task
 from recovery.catalog import Service
 from recovery.errors import Refused
 from recovery.releases import Release, candidates
-from recovery.reverts import History, Preview, RevertPlan, horizon, newest, sure_stable
+from recovery.reverts import History, Preview, RevertPlan, horizon, sure_stable
+from recovery.tags import newest
 from recovery.versions import Version, parse_version
 from tasks.git.commits import brought_by, commits_of, holding, landed_as, logged, patches_of, reverted_by, reverted_on
 from tasks.git.copies import TAGS, between, ephemeral, fetch_files, reaches, recent

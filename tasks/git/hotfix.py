@@ -6,7 +6,8 @@ from recovery.errors import Refused
 from recovery.hotfix_wording import trailers
 from recovery.hotfixes import BranchState, HotfixBranch, HotfixPlan
 from recovery.proposals import FixProposal
-from recovery.reverts import Pushed, newest, occupied
+from recovery.reverts import Pushed
+from recovery.tags import newest, occupied
 from recovery.versions import next_patch, parse_version
 from tasks.credentials import named
 from tasks.git.attributes import heeding

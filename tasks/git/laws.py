@@ -4,7 +4,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from recovery.reverts import Literal, Preview, RevertPlan, shortened
+from recovery.bounded import shortened
+from recovery.reverts import Literal, Preview, RevertPlan
 from tasks.git.plumbing import Repository, rows
 from tasks.git.reading import differing, learn_differing, learn_renamed, renamed, unquoted
 from tasks.git.revert import Conflict, attempt, merge_out, merge_trees, wanted_tree

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 from prefect import task
 
+from recovery.bounded import shortened
 from recovery.catalog import Service
 from recovery.errors import Incomplete
 from recovery.hotfixes import BranchState, HotfixPlan
 from recovery.proofs import Line, Reading, difference, proof_of, prove_tags
-from recovery.reverts import Proof, Pushed, RevertPlan, shortened
+from recovery.reverts import Proof, Pushed, RevertPlan
 from tasks.git.branches import entries
 from tasks.git.copies import between, ephemeral
 from tasks.git.laws import beside, broken_laws

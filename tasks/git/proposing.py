@@ -2,9 +2,10 @@
 
 from prefect import task
 
+from recovery.bounded import shortened
 from recovery.errors import Refused
 from recovery.pulls import Proposal
-from recovery.reverts import RevertPlan, shortened
+from recovery.reverts import RevertPlan
 from recovery.wording import propose_revert
 from tasks.git.commits import REVERTS, answers_to
 from tasks.git.copies import between

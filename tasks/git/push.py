@@ -4,8 +4,10 @@ from dataclasses import replace
 
 from prefect import get_run_logger, task
 
+from recovery.bounded import shortened
 from recovery.errors import Incomplete, Refused
-from recovery.reverts import Preview, Pushed, RevertPlan, occupied, oldest, shortened
+from recovery.reverts import Preview, Pushed, RevertPlan
+from recovery.tags import occupied, oldest
 from recovery.versions import Version, next_patch, parse_version
 from recovery.ways import Decision, Way
 from recovery.wording import revert_message
@@ -95,8 +97,7 @@ def look(bare: Repository, plan: RevertPlan, burned: set[str], merged: str | Non
     if done:
         return _read_back(bare, plan, done)
     landed = landed_as(bare, plan.faulty_tag, plan.faulty_commit, head)
-    if merged or landed:
-        refuse_newer(bare, plan, tags)
+    refuse_newer(bare, plan, tags)
     if merged and not is_ancestor(bare, merged, head):
         raise Refused(f"{merged[:12]} is not on {plan.main} of {plan.repository}: look who moved it back, then retry")
     commit = merged or landed

@@ -55,6 +55,36 @@ def test_a_patch_number_taken_meanwhile_is_left_alone(host: GitHost, service: Se
     assert git("rev-parse", "v1.2.1", at=there) == plan.stable_commit
 
 
+def test_a_newer_release_that_came_meanwhile_is_not_deployed_over(
+    host: GitHost, service: Service, tmp_path: Path
+) -> None:
+    """A push may wait hours for the Git host; what was built on the faulty release by then stays, and is named."""
+    plan = planned(service)
+    push(host, service, tmp_path, "newer.py")
+    seen = clone(host, service, tmp_path)
+    git("tag", "v1.3.0", "main", at=seen)
+    git("push", "--quiet", "origin", "refs/tags/v1.3.0", at=seen, token=host.token("team"))
+    before = refs(host, service)
+
+    with pytest.raises(Refused, match=r"v1\.3\.0 was released on top of v1\.2\.0 while we waited, and v1\.2\.1 would"):
+        taken_out(plan)
+    assert refs(host, service) == before
+
+
+def test_what_was_known_to_be_no_release_stands_in_no_way(host: GitHost, service: Service, tmp_path: Path) -> None:
+    """v1.3.0 is called like a release, and its Release says that it is none: seen when it was planned, and passed."""
+    push(host, service, tmp_path, "newer.py")
+    seen = clone(host, service, tmp_path)
+    git("tag", "v1.3.0", "main", at=seen)
+    git("push", "--quiet", "origin", "refs/tags/v1.3.0", at=seen, token=host.token("team"))
+    preview = Release(9, "v1.3.0", "v1.3.0", "", False, True, NOW)
+    history = read_history.fn(service, "v1.2.0")
+    plan = plan_revert(service, parse_version("v1.2.0"), history, [*RELEASES, preview], CAUSE)
+
+    assert plan.previews == ("v1.3.0",)
+    assert taken_out(plan).tag == "v1.2.1"
+
+
 def burn(host: GitHost, service: Service, tag: str) -> None:
     """An immutable release had the name, and is gone with its tag."""
     token, path = host.token("team"), f"/repos/{service.repository}/releases"

@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from recovery.releases import Release, choose_stable
-from recovery.reverts import History, horizon, next_below, sure_stable, versions_above
+from recovery.reverts import History, horizon, sure_stable
+from recovery.tags import next_below, versions_above
 from recovery.versions import parse_version
 
 FAULTY = parse_version("v2.0.0")
