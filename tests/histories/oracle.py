@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import count
 
 import semver
 
@@ -37,6 +38,7 @@ class Expected:
     tree: Tree | None = None
     patch: str = ""
     paths: frozenset[bytes] = frozenset()
+    moved: bool = False  # something was moved in a way at which git may stop before it comes to what is said here
 
 
 def expect(case: Case) -> Expected:
@@ -66,7 +68,7 @@ def expect(case: Case) -> Expected:
         {path for path in each if not merges_by_lines(ours, path)} for each in made_of_both(ours, wanted, tree)
     )
     if by_lines:
-        return Expected(Verdict.HOTFIX, BY_LINES, paths=frozenset(by_lines))
+        return Expected(Verdict.HOTFIX, BY_LINES, paths=frozenset(by_lines), moved=moved)
     certain = not (mixed or moved or whole) and _can_come_back(wanted, tree, base)
     return Expected(Verdict.TREE if certain else Verdict.TREE_OR_HOTFIX, "merged", tree, patch)
 
@@ -86,7 +88,8 @@ def _within(case: Case, base: Mapping[int, File], stable: Mapping[int, File]) ->
         return dict(stable)
     others = {number: file for number, file in base.items() if not file.path.startswith(b"svc-a/")}
     own = {number: file for number, file in stable.items() if file.path.startswith(b"svc-a/")}
-    return others | {number + NEW if number in others else number: file for number, file in own.items()}
+    free = count(max((*others, *own), default=0) + NEW)
+    return others | {next(free) if number in others else number: file for number, file in own.items()}
 
 
 def _stable(case: Case, faulty: int) -> tuple[str | None, str]:

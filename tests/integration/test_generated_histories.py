@@ -212,7 +212,7 @@ def check_handed(expected: Expected, end: End, told: str) -> Verdict:
     assert end.way is Way.HOTFIX, told
     assert end.preview, told
     assert expected.verdict in (Verdict.HOTFIX, Verdict.TREE_OR_HOTFIX), told
-    said = [SAID[expected.why]] if expected.verdict is Verdict.HOTFIX else MAY_SAY
+    said = [SAID[expected.why]] if expected.verdict is Verdict.HOTFIX and not expected.moved else MAY_SAY
     assert any(each in end.decision.reason for each in said), told
     named = {unquoted(path).encode(errors="surrogateescape") for path in end.preview.conflicts}
     if expected.why == OVERLAP:
