@@ -3,6 +3,8 @@
 .NOTPARALLEL:
 
 PYTHON := .venv/bin/python
+# Each run of a flow is a process: without compiled modules every one of them compiles all of Prefect anew.
+unexport PYTHONDONTWRITEBYTECODE
 ARGS ?=
 
 setup:

@@ -26,7 +26,7 @@ from recovery.hotfixes import (
 from recovery.incidents import A_PERSON_ASKED, Cause
 from recovery.reverts import Proof, Pushed
 from recovery.rollouts import watch_of
-from recovery.shown import show_hotfix
+from recovery.shown import show_hotfix, show_proof
 from recovery.timelines import harm_of, mended, tell_story
 from recovery.versions import parse_version
 from tasks.artifacts import show
@@ -123,6 +123,7 @@ def ship(
     publish_release(hotfix_notes(plan, branch, pushed, proof))
     watch_pipeline(entry, pushed.tag)
     mark_patch(entry, pushed.tag, plan.faulty_tag)
+    show(f"proof-{plan.service}-{plan.faulty_tag}", show_proof(plan, proof), pushed.said)
 
     wait_until_settled(entry, version=pushed.tag)
     wait_until_recovered(entry)

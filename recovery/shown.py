@@ -59,9 +59,11 @@ def show_hotfix(plan: HotfixPlan) -> str:
     )
 
 
-def show_proof(plan: RevertPlan, proof: Proof) -> str:
+def show_proof(plan: RevertPlan | HotfixPlan, proof: Proof) -> str:
     """The proof, as commands that anyone can run."""
-    return f"# Proof: {plan.faulty_tag} is out\n\nIn a fresh clone of `{plan.repository}`:\n\n{_fenced(str(proof))}\n"
+    done = "out" if isinstance(plan, RevertPlan) else "mended"
+    head = f"# Proof: {plan.faulty_tag} is {done}\n\nIn a fresh clone of `{plan.repository}`:"
+    return f"{head}\n\n{_fenced(str(proof))}\n"
 
 
 def _gives(plan: RevertPlan, preview: Preview) -> str:

@@ -20,7 +20,7 @@ from recovery.salvages import parted_beside
 from tasks.postgres.salvage import find_point, read_export, read_servers, write_export
 from tests.integration.restoring import Customers, Street, new_street
 
-USUALLY, TORTURE = 30, 1_000
+USUALLY, TORTURE = 20, 1_000
 SEED = int(os.environ.get("RIPCORD_SEED", "1"))
 ROUNDS_OF_A_GATE = 10  # the first of them comes down by the parachute, the others cold from the same set
 
@@ -34,7 +34,7 @@ def _street(archiving: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.timeout(1800)
 def test_no_row_is_lost_doubled_or_out_of_place(street: Street) -> None:
-    """Thirty cutovers: from before the point all is there, from after it all is in the salvage, and nothing else."""
+    """Twenty cutovers: from before the point all is there, from after it all is in the salvage, and nothing else."""
     walk(street, USUALLY)
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from recovery.hotfixes import HotfixPlan
 from recovery.incidents import Cause
 from recovery.readings import Watch
 from recovery.responses import ResponsePlan
@@ -113,6 +114,11 @@ def test_a_proof_is_shown_as_commands() -> None:
     assert shown == (
         f"# Proof: v1.2.0 is out\n\nIn a fresh clone of `acme/shop`:\n\n```\n$ git rev-parse v1.2.1\n{'f' * 40}\n```\n"
     )
+    mended = HotfixPlan(
+        "shop", "acme/shop", "main", "v", "v1.2.0", "e" * 40, None, None, "v1.2.1", "hotfix/v1.2.1", NOW,
+        "checkout fails", "migrations", (), (), None,
+    )  # fmt: skip
+    assert show_proof(mended, Proof(())).startswith("# Proof: v1.2.0 is mended\n\nIn a fresh clone of `acme/shop`:")
 
 
 @pytest.mark.parametrize(
