@@ -121,13 +121,19 @@ def _surely_merged(base: Tree, ours: Tree, theirs: Tree) -> Tree:
     tree, _, moved = merge(base, ours, theirs)
     by_lines = {
         path
-        for paths in made_of_both(ours, theirs, tree)
+        for paths in (*made_of_both(ours, theirs, tree), _changed_twice(base, ours, theirs))
         for path in paths
         if not merges_by_lines(ours, path) or not merges_by_lines(theirs, path)
     }
     if moved or by_lines:
         raise Overlap("git may ask people", by_lines)
     return tree
+
+
+def _changed_twice(base: Tree, ours: Tree, theirs: Tree) -> set[bytes]:
+    """Paths of what both sides changed, each in its own way: also where all that one did is in what the other did."""
+    three = ((base[each], ours[each], theirs[each]) for each in base.keys() & ours.keys() & theirs.keys())
+    return {one.path for was, one, other in three if len({was.object, one.object, other.object}) > 2}
 
 
 def pick_revert(case: Case, seen: Path, reverted: Tree, commit: str) -> None:
