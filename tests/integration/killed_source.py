@@ -50,6 +50,8 @@ class Variation:
     """Tags of the service that stand there besides, each with its Release."""
     left: Set[str] = frozenset()
     """What came in besides."""
+    later: int = 0
+    """Commits on main above the patch release."""
     develop: bool = True
     """It has the patch release in the end."""
 

@@ -66,7 +66,7 @@ def assert_shipped(case: Case, patch: str) -> None:
     expected = case.variation
     assert case.api("GET", "releases/latest")["tag_name"] == patch
     assert f"{patch}. Do not deploy." in case.api("GET", "releases/tags/v1.2.0")["body"]
-    assert git("rev-parse", "main", at=case.bare) == git("rev-parse", f"{patch}^{{commit}}", at=case.bare)
+    assert git("rev-parse", f"main~{expected.later}", at=case.bare) == git("rev-parse", f"{patch}^{{}}", at=case.bare)
     answers = git("log", "--no-merges", "--format=%s", "--grep=^Reverts-Release: v1.2.0 ",
                   "--grep=^Mends-Release: v1.2.0 ", "v1.2.0..main", at=case.bare)  # fmt: skip
     assert len(answers.splitlines()) == 1

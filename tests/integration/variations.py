@@ -63,6 +63,13 @@ def conflicting(case: Case) -> None:
     case.write("main", "README.md", "Written anew.\n")
 
 
+def merged_and_overtaken(case: Case) -> None:
+    """An earlier try died when its request was merged, and later work has touched the same lines since."""
+    case.run(3)
+    assert case.api("GET", "pulls?state=closed")[0]["merged_at"]
+    conflicting(case)
+
+
 VARIATIONS = {
     "push": Variation(
         effects=8, pulls=RELANDED, told=[RESTORED],
@@ -118,6 +125,10 @@ VARIATIONS = {
     "made anew": Variation(
         effects=6, walk="revert", catalogue={"via": "pull-request"}, prepare=out_of_date, goes_on=True,
         pulls=BY_REQUEST, left={"later.py"},
+    ),
+    "merged and overtaken": Variation(
+        effects=3, walk="revert", catalogue={"via": "pull-request"}, prepare=merged_and_overtaken, pulls=BY_REQUEST,
+        later=2,
     ),
     "burned number by pull request": Variation(
         effects=7, walk="revert", catalogue={"via": "pull-request"}, prepare=burned, patch="v1.2.2", pulls=BY_REQUEST,
