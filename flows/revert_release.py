@@ -79,7 +79,7 @@ def revert_release(
         feasible = judge_feasibility(entry, between, hotfix, foretold)
         decision = choose_way(entry, plan, preview, feasible.obstacle, protection, can_sign())
         show(f"plan-revert-{service}-{version}", show_revert(plan, preview, decision, feasible.reason), plan.title)
-        if rehearse:
+        if rehearse or decision.way is Way.MENDED:
             return Shipped(None, decision.reason)
         if decision.way is Way.HOTFIX:
             launched = launch_hotfix(service, version, because, decision.reason, to)

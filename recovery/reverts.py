@@ -64,6 +64,7 @@ class RevertPlan:
     kept: tuple[Commit, ...]
     done_as: str | None  # the patch tag that already did it
     paths: tuple[str, ...] = ()  # what of a shared repository is meant; empty: all of it
+    mended_as: str | None = None  # the hotfix that leaves nothing to take out
     branch: str = ""  # where the commit waits when main is reached by a pull request
     doubt: str | None = None  # why a person must confirm the stable version first
     faulty_object: str = ""  # the faulty tag itself, which never changes
@@ -157,16 +158,15 @@ def plan_revert(
     stable = choose_stable(faulty, releases, history.contained, bad, history.on_main, to)
     done_as = oldest(history.patches, faulty.prefix)
     mended = oldest(history.mends, faulty.prefix)
-    if mended and not done_as:
-        raise Refused(f"{faulty} was mended by the hotfix {mended}: if that one is faulty too, respond to {mended}")
     finals, previews = built_on(faulty, [tag for tag in history.later if tag not in history.patches], releases)
     newer = newest(finals, faulty.prefix)
-    if newer in history.holding and not done_as:
+    answered = done_as or mended
+    if newer in history.holding and not answered:
         raise Refused(
             f"{newer} was released with the revert of {faulty} in it and with what came to {service.main} since: a "
             "patch release would be deployed over it, see that it is deployed"
         )
-    if newer and not done_as:
+    if newer and not answered:
         raise Refused(
             f"{newer} was released on top of {faulty}: taking {faulty} out from under it could break it, "
             f"take {newer} back first or fix forward"
@@ -180,7 +180,7 @@ def plan_revert(
         faulty_commit=history.faulty,
         stable_tag=stable.version.tag,
         stable_commit=stable.commit,
-        patch_tag=done_as or next_patch(faulty, given_away(history.tags, releases)).tag,
+        patch_tag=answered or next_patch(faulty, given_away(history.tags, releases)).tag,
         date=because.seen_at.replace(microsecond=0),
         title=f"Revert release {faulty}",
         because=because.sentence,
@@ -188,9 +188,10 @@ def plan_revert(
         taken_out=history.taken_out.get(stable.version.tag, ()),
         kept=history.kept,
         done_as=done_as,
+        mended_as=None if done_as else mended,
         paths=service.paths,
         branch=f"revert/{faulty}",
-        doubt=None if done_as else stable.doubt,
+        doubt=None if answered else stable.doubt,
         faulty_object=history.faulty_object or history.faulty,
         landed=history.landed,
         previews=previews,

@@ -14,6 +14,7 @@ class Way(StrEnum):
     """How the source is brought back."""
 
     DONE = "done already"
+    MENDED = "mended already"
     TAG = "tag"
     PUSH = "push"
     PULL_REQUEST = "pull request"
@@ -40,6 +41,9 @@ def choose_way(
     """
     if plan.done_as:
         return Decision(Way.DONE, f"{plan.faulty_tag} was already taken out as {plan.done_as}")
+    if plan.mended_as:
+        hotfix = f"{plan.faulty_tag} was mended by the hotfix {plan.mended_as}"
+        return Decision(Way.MENDED, f"{hotfix}: if that one is faulty too, respond to {plan.mended_as}")
     if plan.doubt and not obstacle:
         return Decision(Way.CONFIRM, plan.doubt)
     if not preview.touched:

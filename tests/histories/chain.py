@@ -75,7 +75,7 @@ def take_out(
             decision = choose_way(service, plan, preview, None, Protection(), can_sign())
         except Refused as refused:
             return End(refused=str(refused))
-        if decision.way is Way.CONFIRM:
+        if decision.way in (Way.CONFIRM, Way.MENDED):
             return End(refused=decision.reason)
         if decision.way is Way.HOTFIX:
             return End(decision=decision, plan=plan, preview=preview)

@@ -59,6 +59,16 @@ def test_a_newer_release_that_has_the_revert_in_it(story: Story) -> None:
     assert (pushed.tag, pushed.commit) == ("v1.2.1", story.git("rev-parse", "HEAD^"))
 
 
+def test_a_release_that_a_hotfix_has_mended(story: Story) -> None:
+    """It stays in main, mended: nothing is pushed, and who asks is led to the hotfix."""
+    story.faulty()
+    said = f"v1.2.0 mended\n\nMends-Release: v1.2.0 {story.git('rev-parse', 'v1.2.0^{}')}"
+    story.commit("Mend coupons", {"coupons.py": lines("1: mended")})
+    story.git("tag", "-a", "-m", said, "v1.2.1")
+
+    assert "was mended by the hotfix v1.2.1" in str(story.ends_untouched().refused)
+
+
 def test_25_one_service_of_several(story: Story) -> None:
     """Only the service's paths go back; what the other service released meanwhile stays."""
     story.catalogue = {"tag_prefix": "svc-a/v", "paths": ("svc-a/", "shared/a")}

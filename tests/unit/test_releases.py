@@ -125,13 +125,22 @@ def test_a_draft_takes_no_number() -> None:
     [
         (history(faulty_on_main=False), "is not on main"),
         (history(later=("v1.3.0",)), "take v1.3.0 back first"),
-        (history(later=("v1.2.1",), mends={"v1.2.1": "f"}), "was mended by the hotfix v1.2.1: if that one is faulty"),
     ],
 )
 def test_what_would_break_more_is_refused(seen: History, words: str) -> None:
     """A tag made elsewhere, and a release on top of the faulty one."""
     with pytest.raises(Refused, match=words):
         plan(seen)
+
+
+def test_where_a_hotfix_has_mended_it_nothing_is_left_to_take_out() -> None:
+    """Whoever asks again, as a recovery does that died when its hotfix was prepared, fails at nothing."""
+    made = plan(history(later=("v1.2.1", "v1.3.0"), mends={"v1.2.1": "f"}))
+
+    decision = choose_way(SHOP, made, SEEN, "a migration", Protection(), signing=False)
+
+    assert decision.way is Way.MENDED
+    assert decision.reason == "v1.2.0 was mended by the hotfix v1.2.1: if that one is faulty too, respond to v1.2.1"
 
 
 def test_a_cause_without_a_time_is_refused() -> None:
