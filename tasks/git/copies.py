@@ -8,7 +8,7 @@ the repository is; `between` makes sure that nothing which is read from it depen
 import hashlib
 import shutil
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -21,10 +21,10 @@ from recovery.versions import Version, parse_version
 from tasks.git.kept import Extent, Kept
 from tasks.git.opening import When, make_bare, opened
 from tasks.git.plumbing import THERE, Repository, failure
-from tasks.git.reading import contents_of, is_ancestor, tags_by, tags_of
+from tasks.git.reading import contents_of, tags_by, tags_of
 from tasks.settings import git_cache
 
-_facts: deque[tuple[str, str, str, str]] = deque(maxlen=100)  # remote; its second commit has the first, its third that
+_facts: deque[tuple[str, ...]] = deque(maxlen=100)  # remote; its second commit has the first, its third that; paths
 HEADS, TAGS = "refs/heads/", "refs/tags/"
 # As git fetches what a partial clone lacks (fetch_objects in its promisor-remote.c).
 _FETCH_OBJECTS = (
@@ -122,20 +122,22 @@ def above(
         yield bare
 
 
-def reaches(bare: Repository, stable: str, faulty: str) -> bool:
+def reaches(bare: Repository, stable: str, faulty: str, paths: Sequence[str] = ()) -> bool:
     """Answer whether a copy has all that lies above a stable release that a faulty one contains.
 
-    What was left out is what one commit contains: nothing is missing where the stable release contains that commit.
+    What was left out is what one commit contains: nothing is missing where the stable release contains that commit,
+    and every commit at which the copy ends. A branch that began below it ends in a commit with one parent, of which
+    only the difference is not known, and that matters where `paths` are asked for; a merge hides its other parent, too.
     """
     if not bare.since:
         return True
     older, newer = (commit_of(bare, tag) for tag in (stable, faulty))
     if older is None or newer is None:
         return False
-    fact = (bare.url, bare.since, older, newer)
+    fact = (bare.url, bare.since, older, newer, *paths)
     if bare.fresh or fact not in _facts:
         try:
-            contains = _contains(bare, stable, faulty, older)
+            contains = _contains(bare, stable, faulty, older, paths)
         except Unavailable:  # it lacks commits, so that git does not come to its end
             return False
         if not contains:
@@ -144,12 +146,16 @@ def reaches(bare: Repository, stable: str, faulty: str) -> bool:
     return True
 
 
-def _contains(bare: Repository, stable: str, faulty: str, older: str) -> bool:
+def _contains(bare: Repository, stable: str, faulty: str, older: str, paths: Sequence[str]) -> bool:
     # Asked of tags, as whoever reads a history does anyway: git is not started for it twice.
     tags = tags_of(bare)
     contained = tags_by(bare, f"--merged={tags[faulty]}") if faulty in tags else ()
-    ends = _ends(bare) if stable in contained else ()
-    return any(bare.since in parents and is_ancestor(bare, commit, older) for commit, parents in ends)
+    ends = dict(_ends(bare)) if stable in contained else {}
+    if not ends:
+        return False
+    beside = set(bare.git("rev-list", "--stdin", given="".join(f"{each}\n" for each in (*ends, f"^{older}"))).split())
+    known = all(commit not in beside or (len(parents) == 1 and not paths) for commit, parents in ends.items())
+    return known and any(bare.since in parents and commit not in beside for commit, parents in ends.items())
 
 
 def fetch_files(bare: Repository, files: Collection[str]) -> None:

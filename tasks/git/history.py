@@ -35,7 +35,7 @@ def read_history(service: Service, faulty: str, releases: Sequence[Release] = ()
         with recent(service.repository, service.main, version, lambda tags: _there(lowest, tags)) as bare:
             history = _read(bare, service, version, releases, to) if bare else None
             stable = sure_stable(version, releases, history, service.quarantine, lowest) if history else None
-            if bare and history and stable and reaches(bare, stable.tag, faulty):
+            if bare and history and stable and reaches(bare, stable.tag, faulty, service.paths):
                 return history
     with ephemeral(service.repository) as bare:
         return _read(bare, service, version, releases, to)

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from recovery.bounded import shortened
 from recovery.reverts import Literal, Preview, RevertPlan
+from tasks.git.attributes import heeding
 from tasks.git.plumbing import Repository, rows
 from tasks.git.reading import differing, learn_differing, learn_renamed, renamed, unquoted
 from tasks.git.revert import Conflict, attempt, merge_out, merge_trees, wanted_tree
@@ -34,7 +35,9 @@ def _preview(bare: Repository, plan: RevertPlan, head: str, tree: str | None, co
     if tree:
         learn_differing(bare, (stable, faulty), (faulty, now), (now, tree), (stable, tree))
     touched = differing(bare, stable, faulty, plan.paths)
-    literal, differs = _literally(bare, plan, head, tree)
+    attributes = _have_attributes(bare, head, tuple(touched))
+    literal, differs = _literally(heeding(bare, head) if attributes else bare, plan, head, tree)
+    filters = _attribute(bare, head, "filter", tuple(touched)) if attributes else {}
     return Preview(
         head=head,
         tree=tree,
@@ -45,9 +48,7 @@ def _preview(bare: Repository, plan: RevertPlan, head: str, tree: str | None, co
         literal=literal,
         differs=differs,
         submodules=tuple(path for path, each in touched.items() if SUBMODULE in each.modes),
-        large_files=tuple(
-            path for path, kept in _having(bare, head, "filter", tuple(touched)).items() if kept == "lfs"
-        ),
+        large_files=tuple(path for path, kept in filters.items() if kept == "lfs"),
     )
 
 
@@ -104,7 +105,10 @@ def _expanded(paths: set[str], renames: Sequence[tuple[str, str]]) -> set[str]:
 
 
 def _literally(bare: Repository, plan: RevertPlan, head: str, tree: str | None) -> tuple[Literal, tuple[str, ...]]:
-    """What `git revert -m 1 <faulty tag>` gives on this head: the same merge, back to the first parent alone."""
+    """What `git revert -m 1 <faulty tag>` gives on this head: the same merge, back to the first parent alone.
+
+    In a checkout it follows .gitattributes; `bare` does so, too, where there are any.
+    """
     base, before = bare.tree_of(plan.faulty_commit), bare.tree_of(f"{plan.faulty_commit}^1")
     told, _ = attempt(lambda: merge_trees(bare, base, bare.tree_of(head), before))
     if told is None:
@@ -116,8 +120,10 @@ def _literally(bare: Repository, plan: RevertPlan, head: str, tree: str | None) 
 
 def _having(bare: Repository, head: str, attribute: str, paths: Sequence[str]) -> dict[str, str]:
     """What the repository's own attributes (gitattributes(5)) say of some paths; a bare one does not look itself."""
-    if not _have_attributes(bare, head, paths):
-        return {}
+    return _attribute(bare, head, attribute, paths) if _have_attributes(bare, head, paths) else {}
+
+
+def _attribute(bare: Repository, head: str, attribute: str, paths: Sequence[str]) -> dict[str, str]:
     with tempfile.TemporaryDirectory(dir=bare.path) as directory:
         index = {"GIT_INDEX_FILE": str(Path(directory) / "index")}
         bare.git("read-tree", head, env=index)

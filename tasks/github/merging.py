@@ -102,7 +102,7 @@ def _same_head(pull: PullRequest, now: PullRequest) -> None:
     if now.sha != pull.sha:
         raise Refused(
             f"{pull.head} of {pull.url} moved from {pull.sha[:12]} to {now.sha[:12]}, which nobody proved: "
-            "look who pushed to it, then plan again"
+            "look who pushed to it, or whether GitHub shows an old head still, then plan again"
         )
 
 

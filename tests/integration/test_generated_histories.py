@@ -23,7 +23,7 @@ from tasks.git.reading import unquoted
 from tests.histories import oracle
 from tests.histories.chain import End, check_proof, claimed, literal, planned_on_all, service_of, take_out
 from tests.histories.drawing import DEVELOPS, draw_case
-from tests.histories.model import Case, files, merges_by_lines
+from tests.histories.model import Case, files
 from tests.histories.oracle import OVERLAP, Expected, Verdict, expect
 from tests.histories.remote import Remote, Tip, git
 from tests.histories.sequel import LACKS_NOTHING, TO_PEOPLE, check_next_release
@@ -181,10 +181,7 @@ def examine(bench: Bench, case: Case) -> None:
         check_proof(remote, end.proof, seen)
         assert end.plan
         given = literal(remote, end.plan, end.pushed, seen)
-        # The claim is of a merge by lines, whatever .gitattributes say: git itself may stop at what they do not let.
-        main = case.nodes[case.main].tree
-        stops = given[0] == "conflict" and any(not merges_by_lines(main, file.path) for file in main.values())
-        assert claimed(remote, end.pushed) == given or stops, told
+        assert claimed(remote, end.pushed) == given, told
         after = remote.refs()
         again = take_out(service, case.faulty, case.releases, proved=sometimes)
         bench.ends["read in part"] += kept.extent.since != ""
