@@ -88,7 +88,8 @@ def broken_laws(bare: Repository, plan: RevertPlan, head: str, tree: str) -> tup
 def beside(bare: Repository, plan: RevertPlan, parent: str, tree: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The paths in which a tree is not what taking the release out of this commit must give, and those people decided.
 
-    What becomes of a conflict is for people to say, and of a file that .gitattributes does not let be merged by lines.
+    What becomes of a conflict is for people to say, and of a file that .gitattributes does not let be merged by lines,
+    where the release and later work both touched it.
     """
     conflicts: tuple[str, ...] = ()
     try:
@@ -96,7 +97,10 @@ def beside(bare: Repository, plan: RevertPlan, parent: str, tree: str) -> tuple[
     except Conflict as conflict:
         expected, conflicts = conflict.tree, conflict.paths
     strange = [path for path in differing(bare, expected, tree) if path not in conflicts]
-    whole = [path for path, how in _having(bare, parent, "merge", strange).items() if how not in TEXT]
+    wanted, faulty = wanted_tree(bare, plan), bare.tree_of(plan.faulty_commit)
+    later = differing(bare, faulty, bare.tree_of(parent))
+    both = [path for path in strange if path in later and path in differing(bare, wanted, faulty)]
+    whole = [path for path, how in _having(bare, parent, "merge", both).items() if how not in TEXT]
     return tuple(path for path in strange if path not in whole), (*conflicts, *whole)
 
 

@@ -43,7 +43,9 @@ def push_revert(plan: RevertPlan, decision: Decision) -> Pushed | None:
             if isinstance(there, Pushed) or (there is None and decision.way is Way.PULL_REQUEST):
                 return there
             if there is None and decision.way is Way.TAG:
-                raise Refused(f"{plan.landed[:12]} is not on {plan.main} of {plan.repository} any more: retry")
+                raise Refused(
+                    f"{plan.landed[:12]} is not on {plan.main} of {plan.repository} any more, nothing was pushed: retry"
+                )
             lost = _push_once(bare, plan, burned) if there is None else there
         if isinstance(lost, Pushed):
             return lost

@@ -71,6 +71,19 @@ def test_a_revert_whose_branch_was_updated_before_its_merge(story: Story, later:
     assert [each.title for each in end.pushed.kept] == ["Work beside it"]
 
 
+def test_a_file_that_is_not_merged_by_lines_and_that_nothing_had_touched(story: Story) -> None:
+    """Its attribute gives nobody the right to change it in a revert: nothing is tagged."""
+    story.commit("Lock", {".gitattributes": "*.lock -merge\n", "uv.lock": lines()})
+    story.tag("v1.1.1")
+    story.releases = released("v1.1.1", "v1.2.0")
+    story.faulty()
+    revert_by_hand(story, {"uv.lock": lines("5: slipped in")})
+    story.publish()
+
+    with pytest.raises(Incomplete, match=r"something else came in with it, look at uv\.lock before a tag"):
+        story.take_out()
+
+
 @pytest.mark.parametrize("tag_it", [False, True])
 def test_a_conflict_that_a_person_decided(story: Story, *, tag_it: bool) -> None:
     """What became of the files in conflict is theirs, everything else must be as the merge says; the notes tell it."""
@@ -132,7 +145,10 @@ def test_a_revert_that_main_lost_again_is_not_made_by_the_way(story: Story) -> N
     story.remote.git("update-ref", "-d", "refs/tags/v1.2.1")
     before = story.remote.refs()
 
-    with disable_run_logger(), pytest.raises(Refused, match="is not on main of acme/shop any more: retry"):
+    with (
+        disable_run_logger(),
+        pytest.raises(Refused, match="is not on main of acme/shop any more, nothing was pushed: retry"),
+    ):
         push_revert.fn(replace(end.plan, done_as=None), Decision(Way.TAG, ""))
 
     assert story.remote.refs() == before
