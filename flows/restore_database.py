@@ -5,7 +5,7 @@ are led.  2. Choose the point and count what is lost, or refuse; ask a person.  
 restored server beside the damaged one, compare it with what was and look into it for damage; hold the clients back and
 fence the damaged server; let the restored one take writes; lead the clients there; keep the damaged one, read-only.
 4. Ask the smoke queries on the clients' way; wait until customers succeed.  5. Tell what is lost, where it is kept, and
-what comes next.
+what comes next; take a backup of the restored server.
 """
 
 from prefect import flow
@@ -26,6 +26,7 @@ from tasks.kubernetes import wait_until_settled
 from tasks.kubernetes.secrets import lead_by_secret, read_secret
 from tasks.notify import notify
 from tasks.postgres.asking import ask_restored
+from tasks.postgres.bridging import back_up_restored
 from tasks.postgres.cutover import archive_restored, promote_restored, ready_side
 from tasks.postgres.damaged import read_sets, read_sight
 from tasks.postgres.freezing import begin_restore, fence_server, keep_damaged, read_begun, thawing
@@ -66,7 +67,10 @@ def restore_database(
             title = f"the database of {service} is left as it is"
             return notify(f"declined/restore/{service}/{plan.name}", title, "a person said no")
         said = take_back(entry, plan)
-        return tell(entry, decide(entry, tag, because, off), said)
+        ended = tell(entry, decide(entry, tag, because, off), said)
+        # Last, since nobody waits for it: where it fails, the restore stands, and people are told of that failure.
+        back_up_restored(database_to_restore(entry), plan.point)
+        return ended
 
 
 def decide(entry: Service, version: str, because: Cause, off: bool = False) -> RestorePlan:

@@ -33,7 +33,8 @@ def report_restore(plan: RestorePlan, begun: Begun | None, said: tuple[str, ...]
         f"{_plain(kept(plan))}{end}.\n\n{lines}\n**Rows that are not in the restored database**\n\n{_losses(plan)}\n"
         f"**Next**\n\n1. `ripcord salvage {plan.service} {_plain(plan.version)}`: what was written since, row by row\n"
         f"2. when nothing more is to be read from the damaged server: set `{variable}` to the restored one, name "
-        "another `port` in `restore`, and take a new backup by the next gate: the old sets are of another timeline\n"
+        "another `port` in `restore`, and have the next gate prove a new point: the old sets are of another timeline. "
+        "Until then there is a backup of the restored server, which is taken now; you are told if that fails\n"
     )
 
 

@@ -20,7 +20,7 @@ from tasks.postgres.settings_kept import read_kept
 from tasks.postgres.standing import Standing, control_of, remove
 
 _INCLUDES = "".join(f"include_if_exists = 'side.{name}.conf'\n" for name in ("own", "recovery", "archive"))
-OUR_RULE = "local all all trust\n"  # the directory of its socket lets nobody else in
+OUR_RULE = "local all,replication all trust\n"  # the directory of its socket lets nobody else in
 _ARCHIVE_LIBRARY_SINCE = 15
 
 

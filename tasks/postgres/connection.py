@@ -178,9 +178,16 @@ def replicating(database: Database) -> None:
         raise Refused(f"the role of {database.url_variable} is not let in for replication: {said}; {GRANTS}") from None
 
 
-def environment(database: Database) -> dict[str, str]:
-    """The conninfo as libpq's programs read it: by variables, so that no secret is in their arguments."""
-    return {variable: value for _, variable, value in _options(database) if variable} | {"PGCONNECT_TIMEOUT": "10"}
+def environment(database: Database, way: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The conninfo as libpq's programs read it: by variables, so that no secret is in their arguments.
+
+    `way` leads to a server of ours by its socket: it has the roles of the original, and asks for no password.
+    """
+    given = {variable: value for _, variable, value in _options(database) if variable} | {"PGCONNECT_TIMEOUT": "10"}
+    if way is None:
+        return given
+    kept = {name: given[name] for name in ("PGUSER", "PGDATABASE", "PGCONNECT_TIMEOUT") if name in given}
+    return kept | {"PGHOST": way["host"], "PGPORT": way["port"], "PGSSLMODE": way["sslmode"]}
 
 
 def keywords_of(database: Reached) -> dict[str, str]:

@@ -15,9 +15,12 @@ from tasks.postgres.places import place_of
 from tasks.postgres.settings_kept import read_kept
 from tasks.postgres.standing import RECOVERY_SECONDS, Standing, accepts, remove
 
+# After a promotion the control file tells the old timeline until the first checkpoint, which takes its time.
 _SIDE = """
 SELECT pg_is_in_recovery(), CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() END,
-       CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END, timeline_id, system_identifier::text,
+       CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()::text END,
+       CASE WHEN pg_is_in_recovery() THEN timeline_id
+            ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END, system_identifier::text,
        (SELECT count(*)::int FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datid IS NOT NULL
         AND coalesce(backend_type, 'client backend') = 'client backend' AND application_name NOT LIKE 'ripcord%'),
        current_setting('archive_command') NOT IN ('', '(disabled)')

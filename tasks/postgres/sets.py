@@ -10,6 +10,7 @@ from pathlib import Path
 from prefect import task
 
 from recovery.backups import Room, StoredSet, plan_expiry
+from recovery.bridging import ENDING, Bridge, plan_bridges
 from recovery.databases import Database
 from recovery.errors import Refused
 from recovery.restore_points import RestorePoint, Then, is_point_of, point_name
@@ -49,7 +50,7 @@ def clear_leftovers(service: str, version: str, database: Database, point: Resto
     root = Path(database.backups)
     ours = {point_name(service, version, attempt) for attempt in range(1, point.attempt + 1)}
     for path in [*root.glob(".*.part"), *root.glob(".*.copy")]:
-        name = path.name[1:].rpartition(".")[0]
+        name = path.name[1:].rpartition(".")[0].removesuffix(ENDING)
         if name in ours or is_point_of(service, name):  # of a release that was given up, too: no gate of it comes
             _remove(path)
     for path in root.glob("[!.]*"):
@@ -73,9 +74,18 @@ def expire_sets(service: str, database: Database) -> str:
     with session(database) as database_session:
         now = database_session.value("SELECT clock_timestamp()")
     gone = plan_expiry(sets, database.keep, database.locked, now)
+    gone += plan_bridges(
+        _bridges(service, database), [each.made_at for each in sets if each.proved], database.locked, now
+    )
     for name in gone:
         _retire(database, place_of(database, name))
     return f"removed the sets {', '.join(gone)}" if gone else f"kept all {len(sets)} sets of {service}"
+
+
+def _bridges(service: str, database: Database) -> list[Bridge]:
+    """The backups of restored servers of a service."""
+    found = [read_note(path, Bridge) for path in sorted(Path(database.backups).glob("[!.]*/restored.json"))]
+    return [each for each in found if each and each.service == service]
 
 
 def _retire(database: Database, place: Place) -> None:

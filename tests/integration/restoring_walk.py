@@ -2,7 +2,7 @@
 
 usage: python -m tests.integration.restoring_walk PLAN
 
-PLAN is a JSON file with the service; each line on standard input is the number of the effect to die after, 0 for none,
+PLAN is a JSON file with the service, and whether the restored server is to be backed up; each line on standard input is the number of the effect to die after, 0 for none,
 and then perhaps a glob of files whose first line is the pid of a server that is to die in its stead. It is answered by
 one line of JSON: how the walk ended, and its effects. Each walk is a fork, so that none pays for the imports again.
 """
@@ -21,7 +21,8 @@ from prefect.logging import disable_run_logger
 import flows.restore_database as module
 from recovery.catalog import Service
 from recovery.incidents import Cause
-from tasks.postgres import cutover, freezing, pooler
+from recovery.restores import database_to_restore
+from tasks.postgres import bridging, cutover, freezing, pooler
 from tasks.postgres.connection import Session
 from tasks.postgres.consoles import Console
 
@@ -69,6 +70,8 @@ def watch_everything(effects: Effects) -> None:
     effects.watch(Console, "send", lambda _, self, text: _named(text, COMMANDS))
     effects.watch(pooler, "_replace", lambda *_: "databases_file")
     effects.watch(freezing, "write_note", lambda *_: "note")
+    effects.watch(bridging, "write_note", lambda *_: "backup")
+    effects.watch(bridging, "settle", lambda *_: "named")
     for step in ("raise_side", "promote_side", "open_archive"):
         effects.watch(getattr(cutover, step), "fn", lambda said, *_, step=step: step if "skipped" not in said else None)
 
@@ -82,10 +85,12 @@ def _closing(statement: str) -> str | None:
     return "fenced" if statement.endswith(" ALLOW_CONNECTIONS false") else None
 
 
-def walk(service: Service, version: str, cause: str) -> None:
+def walk(service: Service, version: str, cause: str, backed_up: bool) -> None:
     """The flow as it is, without the question."""
     plan = module.decide(service, version, Cause(sentence=cause))
     module.take_back(service, plan)
+    if backed_up:
+        module.back_up_restored(database_to_restore(service), plan.point)
 
 
 def main(path: Path) -> None:
@@ -103,7 +108,7 @@ def main(path: Path) -> None:
             watch_everything(Effects(int(last), victim, out))
             try:
                 with disable_run_logger():
-                    walk(service, given["version"], given["cause"])
+                    walk(service, given["version"], given["cause"], given["backed_up"])
             except BaseException as error:
                 path.with_suffix(".error").write_text(f"{type(error).__name__}: {error}")
                 os._exit(1)

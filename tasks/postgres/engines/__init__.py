@@ -3,11 +3,11 @@
 from recovery.databases import Database
 from tasks.postgres.engines.barman import Barman
 from tasks.postgres.engines.bucket import InBucket
-from tasks.postgres.engines.interface import Engine
+from tasks.postgres.engines.interface import Engine, Restored
 from tasks.postgres.engines.native import Native
 from tasks.postgres.engines.pgbackrest import PgBackRest
 
-__all__ = ["Engine", "engine_of"]
+__all__ = ["Engine", "Restored", "engine_of"]
 
 
 def engine_of(database: Database) -> Engine:

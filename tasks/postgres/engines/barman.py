@@ -16,6 +16,7 @@ from recovery.databases import Database, WithBarman
 from recovery.errors import Refused
 from tasks.postgres.connection import session
 from tasks.postgres.engines.asked import Asked, find
+from tasks.postgres.engines.interface import Restored
 from tasks.postgres.notes import read_note, write_note
 from tasks.postgres.places import Place
 from tasks.postgres.programs import helper, run
@@ -62,9 +63,11 @@ class Barman(Asked):
         taken = self._taken(place.set)
         return taken is not None and any(each["backup_id"] == taken.backup for each in self._whole())
 
-    def take(self, place: Place, name: str) -> None:
+    def take(self, place: Place, name: str, of: Restored | None = None) -> None:
         """Find the one of that name, which a killed gate has left, or take it; either way it is kept and verified."""
-        with session(self._database) as asked:
+        if of:
+            self._see_that_it_leads_to(of)
+        with session(self._database, of.way if of else None) as asked:
             size = int(asked.value("SELECT setting::int FROM pg_settings WHERE name = 'wal_segment_size'"))
         if self._named(name) is None:
             self._delete_failed(name)
@@ -133,6 +136,15 @@ class Barman(Asked):
                 return False
             raise
         return True
+
+    def _see_that_it_leads_to(self, of: Restored) -> None:
+        """Barman takes no address but that of its configuration: of the damaged server it would take one, too."""
+        shown = json.loads(self._run("show-servers", form="json"))[self._barman.server]
+        if str(shown.get("timeline")) != str(of.timeline):
+            raise Refused(
+                f"Barman's server {self._barman.server} leads to one on timeline {shown.get('timeline')}, and the "
+                f"restored one, {of.address}, is on {of.timeline}: lead its conninfo and streaming_conninfo there"
+            )
 
     def _named(self, name: str) -> str | None:
         found = [str(each["backup_id"]) for each in self._whole() if each.get("backup_name") == name]

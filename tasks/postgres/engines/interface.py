@@ -1,11 +1,22 @@
 """What one program or another does for a way back; all else is PostgreSQL's own, and the same for each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from recovery.backups import Backup
 from tasks.postgres.places import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A restored server, which neither the conninfo nor an engine's own configuration leads to yet."""
+
+    data: Path
+    way: Mapping[str, str]  # to its socket, by which every role is let in
+    address: str  # where others reach it
+    timeline: int
 
 
 class Engine(Protocol):
@@ -28,8 +39,12 @@ class Engine(Protocol):
     def has_backup(self, place: Place) -> bool:
         """Answer whether a set has its backup."""
 
-    def take(self, place: Place, name: str) -> None:
-        """Take the backup that is to have a point's name, or find it, verify it, and name it in the unfinished set."""
+    def take(self, place: Place, name: str, of: Restored | None = None) -> None:
+        """Take the backup that is to have a name, or find it, verify it, and name it in the unfinished set.
+
+        It is of the server that the conninfo leads to, or `of` one that was restored. Raises Refused where the engine
+        would take it of another one.
+        """
 
     def verify(self, place: Place) -> None:
         """Check every file of a set's backup against its manifest."""

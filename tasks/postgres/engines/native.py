@@ -10,6 +10,7 @@ from recovery.databases import Database
 from recovery.errors import Refused
 from tasks.postgres.connection import environment
 from tasks.postgres.engines.files import InFiles
+from tasks.postgres.engines.interface import Restored
 from tasks.postgres.manifests import check_manifest, checksums
 from tasks.postgres.places import Place
 from tasks.postgres.programs import command, run
@@ -21,11 +22,11 @@ class FromServer(InFiles):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def take(self, place: Place, name: str) -> None:
+    def take(self, place: Place, name: str, of: Restored | None = None) -> None:
         """Take it. Its own WAL comes along, so that pg_basebackup does not wait for the archiver; no proof uses it."""
         arguments = ("--pgdata", str(place.part / "data"), "--format=plain", "--wal-method=stream", "--checkpoint=fast")
         argv = command("pg_basebackup", *arguments, *checksums(), "--no-password", f"--label={name}")
-        run(argv, place.part, environment(self._database))
+        run(argv, place.part, environment(self._database, of.way if of else None))
         check_manifest(place.part / "data")
 
     def archiving(self) -> str:

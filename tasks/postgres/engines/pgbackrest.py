@@ -16,6 +16,7 @@ from recovery.databases import Database, WithPgBackRest
 from recovery.errors import Refused
 from tasks.postgres.engines.asked import Asked, find
 from tasks.postgres.engines.files import InFiles
+from tasks.postgres.engines.interface import Restored
 from tasks.postgres.manifests import check_manifest, write_manifest
 from tasks.postgres.places import Place
 from tasks.postgres.programs import give, helper, run
@@ -45,14 +46,14 @@ class PgBackRest(InFiles, Asked):
         """What `pgbackrest check` finds: the server, the repository, and that a segment of WAL comes to it."""
         self._run("check")
 
-    def take(self, place: Place, name: str) -> None:
+    def take(self, place: Place, name: str, of: Restored | None = None) -> None:
         """Find the one of that name, which a killed gate has left, or take it; then restore its files into the set.
 
         An incremental one, as far as there is a full one: it does not count against `retention-full`. Where what it
         builds on is damaged, a full one is taken. pgBackRest checks every file that it restores, and afterwards the set
         has a manifest that PostgreSQL's programs read.
         """
-        found = self._named(name) or self._back_up(name, "incr")
+        found = self._named(name) or self._back_up(name, "incr", of)
         if self._shown(str(found["label"])).get("tablespace"):
             raise Refused(f"the backup {found['label']} has tablespaces, which pgBackRest restores over the original's")
         try:
@@ -62,11 +63,11 @@ class PgBackRest(InFiles, Asked):
                 raise
             get_run_logger().warning(f"{refused}: taking a full backup")
             shutil.rmtree(place.part / "data", ignore_errors=True)
-            self._lay(self._back_up(name, "full"), place.part / "data")
+            self._lay(self._back_up(name, "full", of), place.part / "data")
 
-    def _back_up(self, name: str, kind: str) -> Mapping[str, Any]:
+    def _back_up(self, name: str, kind: str, of: Restored | None) -> Mapping[str, Any]:
         more = (f"--type={kind}", "--start-fast", "--archive-copy", f"--annotation={_ANNOTATION}={name}")
-        self._run("backup", more)
+        self._run("backup", (*more, *_elsewhere(of)))
         found = self._named(name)
         if found is None:
             raise Refused(f"pgbackrest took a backup and knows none that is called {name}: see `pgbackrest info`")
@@ -127,3 +128,10 @@ class PgBackRest(InFiles, Asked):
     def _called(self, *options: str) -> tuple[str, ...]:
         program = find("pgbackrest", self._pgbackrest.programs)
         return (program, f"--config={self._pgbackrest.configuration}", f"--stanza={self._pgbackrest.stanza}", *options)
+
+
+def _elsewhere(of: Restored | None) -> tuple[str, ...]:
+    """The restored server instead of the one in the configuration."""
+    if of is None:
+        return ()
+    return (f"--pg1-path={of.data}", f"--pg1-port={of.way['port']}", f"--pg1-socket-path={of.way['host']}")
