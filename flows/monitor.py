@@ -102,11 +102,14 @@ def launch(service: Service, judged: Judged) -> None:
 
 
 def certify(service: Service, judged: Judged) -> None:
-    """Write the certificate on the release's commit and on the cluster's revision; its parachute has done its time."""
+    """Write the certificate on the release's commit and on the cluster's revision; its parachute has done its time.
+
+    What is marked is looked at no more: so that comes last, and whoever dies before it begins again.
+    """
     write_status(service, judged.watch.version, "success", judged.verdict.reason)
-    mark_revision(service, judged.watch.version, Standing.HEALTHY, judged.verdict.reason)
     if has_parachute(service):
         pack_parachute(service.name, judged.watch.version, database_of(service))
+    mark_revision(service, judged.watch.version, Standing.HEALTHY, judged.verdict.reason)
 
 
 def wake(service: Service, judged: Judged) -> None:

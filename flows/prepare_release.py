@@ -5,21 +5,26 @@ refuse.  3. Take the base backup and verify it, keep the server's settings, arm 
 the restore point and the marker commit; wait until its WAL is archived, check it record by record, keep a copy in the
 set.  4. Restore a copy to the point beside the server, compare, ask, promote, time it, run the release's migrations on
 it, throw it away; check that the parachute has stopped at the point.  5. Say yes or no on the tag's commit, and what a
-recovery would be; remove the sets that may go.
+recovery would be; remove the sets that may go, and tell people while there is still room.
 """
+
+from contextlib import suppress
 
 from prefect import flow
 
 from flows.answering import say_yes_or_no
 from recovery.backups import judge_backup, judge_chain, judge_server
 from recovery.catalog import Service
+from recovery.errors import RecoveryError
 from recovery.gates import database_of, show_gate
 from recovery.outlooks import Ahead
 from recovery.restore_points import WayBack, choose_point
+from recovery.sets import warn_of_disks
 from recovery.sides import judge_beside
 from recovery.versions import parse_version
 from tasks.artifacts import show
 from tasks.fence import one_at_a_time
+from tasks.notify import notify
 from tasks.postgres import (
     arm_parachute,
     check_parachute,
@@ -30,10 +35,12 @@ from tasks.postgres import (
     prove_way_back,
     read_backup,
     read_chain,
+    read_names,
     read_point,
     read_room,
     read_server,
     read_set,
+    read_spare,
     take_backup,
     wait_until_archived,
 )
@@ -56,7 +63,7 @@ def prepare_release(service: str, version: str, rehearse: bool = True) -> WayBac
         if rehearse:
             return prove(entry, tag, rehearse=True)
         way = say_yes_or_no(entry, tag, database_of(entry), lambda ahead: prove(entry, tag, ahead, rehearse=False))
-        expire_sets(service, database_of(entry))
+        tidy_up(entry, tag)
         return way
 
 
@@ -65,7 +72,8 @@ def prove(entry: Service, version: str, ahead: Ahead | None = None, *, rehearse:
     database = database_of(entry)
     server = read_server(database)
     found = read_point(entry.name, version, database)
-    choice = choose_point(entry.name, version, database, found, read_set(database, found), server.now)
+    recorded, known = read_set(database, found), read_names(database)
+    choice = choose_point(entry.name, version, database, found, recorded, server.now, known)
 
     point = choice.point
     said = judge_server(server, database, read_room(database, point.name))
@@ -88,3 +96,13 @@ def prove(entry: Service, version: str, ahead: Ahead | None = None, *, rehearse:
     way = prove_way_back(database, point, ahead)
     check_parachute(database, point)
     return way
+
+
+def tidy_up(entry: Service, version: str) -> None:
+    """Make room and look for it. Nothing of it is a no: the way back is proved, and the next gate tries again."""
+    database = database_of(entry)
+    with suppress(RecoveryError):
+        expire_sets(entry.name, database)
+    with suppress(RecoveryError):
+        if full := warn_of_disks(read_server(database), database, read_spare(database)):
+            notify(f"room/{entry.name}/{version}", f"the ways back of {entry.name} run out of room", full)

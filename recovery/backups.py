@@ -1,9 +1,9 @@
-"""Whether a server can give a way back, whether a set's chain of WAL is whole, and which sets may go."""
+"""Whether a server can give a way back, and whether a set's chain of WAL is whole."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import PurePosixPath
 
 from recovery.databases import Database
@@ -38,6 +38,7 @@ class Server:
     slots: tuple[str, ...] = ()  # replication slots, which no base backup holds
     free_senders: int = SENDERS  # what is left of max_wal_senders
     free_slots: int = 1  # what is left of max_replication_slots
+    unbounded: tuple[str, ...] = ()  # slots that nobody reads and that keep WAL without a limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +83,6 @@ class Flaw:
     def __str__(self) -> str:
         """Both."""
         return f"{self.said}: {self.way_out}"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSet:
-    """A complete set on disk."""
-
-    name: str
-    made_at: datetime
-    proved: bool = True
 
 
 def judge_server(server: Server, database: Database, room: Room) -> str:
@@ -278,9 +270,3 @@ def last_segment(timeline: int, lsn: str, size: int) -> str:
 def _segment(timeline: int, number: int, size: int) -> str:
     per_log = (1 << 32) // size
     return f"{timeline:08X}{number // per_log:08X}{number % per_log:08X}"
-
-
-def plan_expiry(sets: Sequence[StoredSet], keep: int, locked: timedelta, now: datetime) -> tuple[str, ...]:
-    """The sets that may go: no longer locked, and not among the newest `keep` that were proved."""
-    proved = sorted((each for each in sets if each.proved), key=lambda each: each.made_at, reverse=True)
-    return tuple(each.name for each in sets if each not in proved[:keep] and now - each.made_at > locked)

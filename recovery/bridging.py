@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from recovery.backups import MARGIN, Backup
 from recovery.errors import Refused
+from recovery.restore_points import Then
 
 ENDING = "-restored"
 
@@ -16,6 +17,8 @@ class Bridge:
 
     service: str
     point: str
+    system_id: str
+    timeline: int
     taken_at: datetime
 
     @property
@@ -49,11 +52,10 @@ def judge_bridge(backup: Backup, system_id: str, timeline: int) -> None:
 
 
 def plan_bridges(
-    bridges: Sequence[Bridge], proved: Sequence[datetime], locked: timedelta, now: datetime
+    bridges: Sequence[Bridge], proved: Sequence[Then], locked: timedelta, now: datetime
 ) -> tuple[str, ...]:
-    """Those that may go: no longer locked, and a point was proved since."""
+    """Those that may go: no longer locked, and a point of the restored server was proved."""
+    reached = {(each.system_id, each.timeline) for each in proved}
     return tuple(
-        each.name
-        for each in bridges
-        if now - each.taken_at > locked and any(made_at > each.taken_at for made_at in proved)
+        each.name for each in bridges if now - each.taken_at > locked and (each.system_id, each.timeline) in reached
     )

@@ -13,6 +13,7 @@ from recovery.durations import show_duration
 from recovery.errors import Refused, Unavailable
 from recovery.rds_catalog import Rds
 from recovery.restore_points import Then, WayBack, show_age
+from recovery.sets import by_history
 
 SHOWN = 12  # drills in the artifact; a quarter of a year, once a week
 
@@ -127,7 +128,7 @@ def choose_set(service: str, proved: Sequence[Then]) -> Then:
     """The set that a restore would take: the newest that was proved. Raises Refused when there is none."""
     if not proved:
         raise Refused(f"{service} has no proved set, and so no way back: run `ripcord gate {service} VERSION`")
-    return max(proved, key=lambda then: then.made_at)
+    return by_history(proved, lambda then: then)[-1]
 
 
 def judge_room(free: int, size: int, place: str) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -113,16 +113,21 @@ def is_point_of(service: str, name: str) -> bool:
 
 
 def choose_point(
-    service: str, version: str, database: Aging, found: RestorePoint | None, recorded: Then | None, now: datetime
-) -> Choice:
+    service: str, version: str, database: Aging, found: RestorePoint | None, recorded: Then | None, now: datetime,
+    known: Collection[str] = (),
+) -> Choice:  # fmt: skip
     """Decide whether the point in the register serves, or which one is to be made.
 
     `recorded` is what stands in the set of that point. A name is never used twice: recovery would stop at the
-    first of two points of one name.
+    first of two points of one name. Nor is one of those `known` from sets that the register has lost, as where the
+    database was made anew: another point's set would be written over.
     """
+    attempt = found.attempt + 1 if found else 1
+    while point_name(service, version, attempt) in known:
+        attempt += 1
+    again = RestorePoint(point_name(service, version, attempt), attempt)
     if found is None:
-        return Choice(RestorePoint(point_name(service, version), 1), "there is no point for it yet")
-    again = RestorePoint(point_name(service, version, found.attempt + 1), found.attempt + 1)
+        return Choice(again, "there is no point for it yet")
     if found.lsn is None or found.made_at is None:
         return Choice(again, f"{found.name} was begun and not finished")
     if recorded is None or recorded.name != found.name or recorded.lsn != found.lsn:

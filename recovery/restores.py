@@ -14,6 +14,7 @@ from recovery.errors import Refused
 from recovery.restore_points import RestorePoint, Then, show_age
 from recovery.routes import Route
 from recovery.set_checks import other_way
+from recovery.sets import by_history
 from recovery.sides import TO_BE_LAID, Side, Stage, judge_place, restore_of
 
 
@@ -152,7 +153,7 @@ def choose_set(service: str, version: str, sets: Sequence[PointSet], directory: 
     lost, too, and nobody has asked for it.
     """
     ours = [each for each in sets if each.then.service == service]
-    proved = sorted((each for each in ours if each.proved), key=lambda each: each.then.made_at)
+    proved = by_history((each for each in ours if each.proved), lambda each: each.then)
     found = next((each for each in reversed(proved) if each.then.version == version), None)
     if found is None:
         known = ", ".join(dict.fromkeys(each.then.version for each in reversed(proved))) or "none"
@@ -161,8 +162,8 @@ def choose_set(service: str, version: str, sets: Sequence[PointSet], directory: 
             f"{directory} has no proved set of {service} {version}{unproved}, proved are {known}: name one of those, "
             "or restore from a backup of another kind by hand"
         )
-    newer = next((each.then for each in reversed(proved) if each.then.version != version), None)
-    if newer is not None and newer.made_at > found.then.made_at:
+    newer = proved[-1].then
+    if newer is not found.then:
         raise Refused(
             f"{newer.version} of {service} has a point of its own, made {newer.made_at:%Y-%m-%d %H:%M:%S}, after that "
             f"of {version}: restore {newer.version}, or move {directory}/{newer.name} away if its writes shall go, too"

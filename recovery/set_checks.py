@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from recovery.backups import parse_lsn
 from recovery.errors import Refused
 from recovery.restore_points import Then
 
@@ -31,12 +32,9 @@ def other_way(then: Then, proved: Sequence[Then], directory: str) -> str:
     A set of a later release is in the way of an older one, so that the damaged one is to be moved away first.
     """
     history = (then.service, then.system_id, then.timeline)
-    older = [
-        each
-        for each in proved
-        if (each.service, each.system_id, each.timeline) == history and each.made_at < then.made_at
-    ]
-    newest = max(older, key=lambda each: each.made_at, default=None)
+    same = [each for each in proved if (each.service, each.system_id, each.timeline) == history]
+    older = [each for each in same if parse_lsn(each.lsn) < parse_lsn(then.lsn)]
+    newest = max(older, key=lambda each: parse_lsn(each.lsn), default=None)
     if newest is None:
         return (
             "no older set of this server is there, so mend the database forwards (ripcord fix-forward), or have a "

@@ -6,7 +6,7 @@ from tasks.postgres.parachute import arm_parachute, check_parachute, pack_parach
 from tasks.postgres.points import make_point, wait_until_archived
 from tasks.postgres.proving import prove_way_back
 from tasks.postgres.reading import read_point, read_server
-from tasks.postgres.sets import expire_sets, read_room, read_set
+from tasks.postgres.sets import expire_sets, read_names, read_room, read_set, read_spare
 from tasks.postgres.settings_kept import keep_settings
 from tasks.postgres.sides import drop_side, open_archive, promote_side, raise_side, read_side, read_side_state
 
@@ -25,12 +25,14 @@ __all__ = [
     "raise_side",
     "read_backup",
     "read_chain",
+    "read_names",
     "read_point",
     "read_room",
     "read_server",
     "read_set",
     "read_side",
     "read_side_state",
+    "read_spare",
     "take_backup",
     "wait_until_archived",
 ]

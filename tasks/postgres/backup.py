@@ -13,7 +13,7 @@ from tasks.postgres.notes import settle
 from tasks.postgres.places import Place, place_of
 from tasks.postgres.programs import give
 from tasks.postgres.sets import clear_leftovers
-from tasks.retry import ON_UNAVAILABLE, spoken
+from tasks.retry import LOOKING_AGAIN, ON_UNAVAILABLE, spoken
 
 
 @task(name="take backup", task_run_name="take the backup of {service} {version}", **ON_UNAVAILABLE)
@@ -51,7 +51,7 @@ def verify(place: Place, database: Database) -> None:
         ) from None
 
 
-@task(name="read backup", **ON_UNAVAILABLE)
+@task(name="read backup", **LOOKING_AGAIN)
 def read_backup(database: Database, point: RestorePoint) -> Backup:
     """What the set's backup tells of itself: of which cluster it is, and the WAL that it needs."""
     return engine_of(database).describe(place_of(database, point.name))

@@ -83,7 +83,9 @@ def _take(database: Database, place: Place, then: Then, restored: Restored) -> N
         give(place.part)
         engine.take(place, place.name, restored)
         judge_bridge(engine.describe(Place(place.root, place.part.name)), then.system_id, restored.timeline)
-        write_note(place.part / NOTE, Bridge(then.service, then.name, datetime.now(UTC)))
+        write_note(
+            place.part / NOTE, Bridge(then.service, then.name, then.system_id, restored.timeline, datetime.now(UTC))
+        )
         place.part.rename(place.set)
         settle(place.root)
     except OSError as error:

@@ -15,10 +15,10 @@ from tasks.postgres.notes import settle
 from tasks.postgres.places import Place, place_of
 from tasks.postgres.points import recorded
 from tasks.postgres.programs import command, give, search
-from tasks.retry import ON_UNAVAILABLE, spoken
+from tasks.retry import LOOKING_AGAIN, ON_UNAVAILABLE, spoken
 
 
-@task(name="read chain", **ON_UNAVAILABLE)
+@task(name="read chain", **LOOKING_AGAIN)
 def read_chain(database: Database, point: RestorePoint, backup: Backup, segment_size: int) -> Chain:
     """What lies between the backup and its point: in the set where it has its own copy, else in the archive."""
     then = recorded(database, point)

@@ -50,7 +50,9 @@ def read_sets(database: Database) -> tuple[PointSet, ...]:
             then = read_note(path, Then)
         place = Place(root, path.parent.name)
         if then is not None and place.wal.is_dir() and _may_have_backup(database, place):
-            proof = read_note(path.parent / "proof.json", WayBack)
+            proof = None
+            with suppress(Refused):
+                proof = read_note(path.parent / "proof.json", WayBack)
             sets.append(PointSet(then, bool(proof and proof.proved), proof.seconds if proof else None))
     return tuple(sets)
 

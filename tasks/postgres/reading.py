@@ -13,7 +13,7 @@ from recovery.databases import Database
 from recovery.restore_points import RestorePoint, State
 from tasks.postgres.connection import Session, session
 from tasks.postgres.programs import command, run
-from tasks.retry import ON_UNAVAILABLE
+from tasks.retry import LOOKING_AGAIN
 
 REGISTER = "ripcord.restore_points"
 LOCK_SECONDS = 10  # a table that a migration or a prepared transaction keeps locked cannot be counted: say so, and soon
@@ -30,6 +30,11 @@ SELECT current_setting('server_version_num')::int / 10000, system_identifier::te
        current_setting('max_replication_slots')::int - (SELECT count(*)::int FROM pg_replication_slots)
 FROM pg_control_system(), pg_stat_archiver
 """  # noqa: E501
+_UNBOUNDED = """
+SELECT slot_name FROM pg_replication_slots
+WHERE NOT temporary AND NOT active AND restart_lsn IS NOT NULL AND current_setting('max_slot_wal_keep_size') = '-1'
+ORDER BY 1
+"""
 _TABLESPACES = (
     "SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE pg_tablespace_location(oid) <> '' ORDER BY 1"
 )
@@ -71,7 +76,7 @@ JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE relkind IN ('v', 'm')
 """
 
 
-@task(name="read server", **ON_UNAVAILABLE)
+@task(name="read server", **LOOKING_AGAIN)
 def read_server(database: Database) -> Server:
     """What the server says of itself. Raises Refused when we may not ask, Unavailable when it does not answer."""
     programs = re.search(r"\) (\d+)", run(command("postgres", "--version"), Path("/")))
@@ -80,6 +85,7 @@ def read_server(database: Database) -> Server:
           directory, prepared, now, senders, slots)] = asked.rows(_SERVER)  # fmt: skip
         tables = asked.rows(_TABLES)
         kept = asked.rows("SELECT slot_name FROM pg_replication_slots WHERE NOT temporary ORDER BY 1")
+        unbounded = asked.rows(_UNBOUNDED)
         spaces = [str(row[0]) for row in asked.rows(_TABLESPACES)]
     return Server(
         version=version, programs=int(programs[1]) if programs else 0, system_id=system_id, timeline=timeline,
@@ -88,10 +94,11 @@ def read_server(database: Database) -> Server:
         data_directory=os.path.realpath(directory), tablespaces=tuple(os.path.realpath(space) for space in spaces),
         unlogged=tuple(name for name, kind in tables if kind == "u"), prepared=prepared, now=now,
         slots=tuple(str(row[0]) for row in kept), free_senders=senders, free_slots=slots,
+        unbounded=tuple(str(row[0]) for row in unbounded),
     )  # fmt: skip
 
 
-@task(name="read register", task_run_name="read the point of {service} {version}", **ON_UNAVAILABLE)
+@task(name="read register", task_run_name="read the point of {service} {version}", **LOOKING_AGAIN)
 def read_point(service: str, version: str, database: Database) -> RestorePoint | None:
     """The newest point that is registered for a release; None when there is none."""
     with session(database) as asked:

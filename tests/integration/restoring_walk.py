@@ -2,8 +2,8 @@
 
 usage: python -m tests.integration.restoring_walk PLAN
 
-PLAN is a JSON file with the service, and whether the restored server is to be backed up; each line on standard input is the number of the effect to die after, 0 for none,
-and then perhaps a glob of files whose first line is the pid of a server that is to die in its stead. It is answered by
+PLAN is a JSON file with the service, and whether the restored server is to be backed up; each line on standard input is
+the number of the effect to die after, 0 for none, and then perhaps a glob of files whose first line is the pid of a server that is to die in its stead. It is answered by
 one line of JSON: how the walk ended, and its effects. Each walk is a fork, so that none pays for the imports again.
 """
 

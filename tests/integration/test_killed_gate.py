@@ -19,8 +19,8 @@ from tests.integration.killed_database import Case, Stage, stage
 BURNT = ("statement: INSERT", "renamed to then.json")
 # In a copy, between the point and its record, with a copy running that is looked at; and one at random.
 DANGEROUS = ("in pg_basebackup", "statement: UPDATE", "in cp", "statement: SELECT pg_last_wal_replay_lsn")
-# What the flow calls and the walk leaves out: it shows, it does not act.
-ASIDE = {"show", "read_taken_back"}  # which shows, and which is asked after a refusal alone
+# What the flow calls and the walk leaves out: it shows or tells, it does not act.
+ASIDE = {"show", "notify", "read_taken_back"}  # the last is asked after a refusal alone
 
 
 @pytest.fixture(name="stage", scope="module")

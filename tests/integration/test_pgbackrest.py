@@ -11,9 +11,12 @@ import pytest
 
 from infra.lab.pgbackrest import PgBackRest, pgbackrest
 from infra.lab.postgres import Postgres
+from infra.lab.postgres_home import give
 from infra.lab.process import wait_until
 from recovery.errors import Refused, Unavailable
 from tasks.postgres.drilling import check_set, drill_set
+from tasks.postgres.engines import engine_of
+from tasks.postgres.places import place_of
 from tasks.postgres.programs import clean, run
 from tasks.postgres.set_checks import check_set_again
 from tasks.postgres.sets import expire_sets
@@ -193,6 +196,32 @@ def test_a_segment_that_its_archive_lost_is_missed(kept: Kept) -> None:
         patch.setattr("tasks.postgres.engines.pgbackrest.run", losing)
         with pytest.raises(Refused, match="are not in the archive, the first is"):
             kept.shop.gate()
+
+
+def test_nothing_is_restored_over_the_originals_tablespace(kept: Kept) -> None:
+    """With --delta and without a map pgBackRest does that and says 0: neither gate nor engine lets it come to that."""
+    elsewhere = kept.shop.server.data.parent / "fast"
+    elsewhere.mkdir()
+    give(elsewhere, kept.shop.server.runs_as)
+    kept.shop.sql(f"CREATE TABLESPACE fast LOCATION '{elsewhere}'")
+    try:
+        kept.shop.sql("CREATE TABLE fast TABLESPACE fast AS SELECT generate_series(1, 5000) AS id; CHECKPOINT")
+        files = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in elsewhere.rglob("*")}
+        with pytest.raises(Refused, match="tablespaces of their own"):
+            kept.shop.gate()
+        place = place_of(kept.shop.database, "by-hand")
+        place.part.mkdir(mode=0o700)
+        give(place.part, kept.shop.server.runs_as)
+        with pytest.raises(Refused, match="has tablespaces, which pgBackRest restores over the original's"):
+            engine_of(kept.shop.database).take(place, "by-hand")
+
+        assert list(place.part.iterdir()) == []
+        assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in elsewhere.rglob("*")} == files
+        assert kept.shop.sql("SELECT count(*) FROM fast") == [(5000,)]
+    finally:
+        kept.shop.sql("DROP TABLE IF EXISTS fast")
+        kept.shop.sql("DROP TABLESPACE fast")
+        kept.pgbackrest.run("--type=full", "backup")
 
 
 def test_a_backup_that_was_killed_is_taken_anew(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:

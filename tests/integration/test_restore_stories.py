@@ -88,7 +88,6 @@ def test_a_dead_server_is_left_behind_and_closed_when_it_comes_back(street: Stre
     assert street.led_to_side()
 
 
-@pytest.mark.torture
 def test_clients_of_session_pooling_are_cut_off_in_time(
     archiving: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,13 +12,11 @@ from recovery.backups import (
     Chain,
     Room,
     Server,
-    StoredSet,
     judge_backup,
     judge_chain,
     judge_server,
     last_segment,
     parse_lsn,
-    plan_expiry,
     segments,
 )
 from recovery.catalog import Service
@@ -152,17 +150,6 @@ def test_segments_cover_every_byte_between_two_positions(start: int, length: int
     assert parse_lsn(written[0]) == start
     assert numbers == list(range(start // size, (start + length - 1) // size + 1))
     assert names[-1] == last_segment(1, written[1], size)
-
-
-def test_a_locked_set_never_goes_and_the_newest_proved_ones_stay() -> None:
-    """However many newer ones there are."""
-    day = timedelta(days=1)
-    sets = [StoredSet(name, NOW - age * day) for name, age in (("d", 0), ("c", 1), ("b", 2), ("a", 3))]
-
-    assert plan_expiry(sets, 1, day, NOW) == ("b", "a")
-    assert plan_expiry(sets, 3, day, NOW) == ("a",)
-    assert plan_expiry(sets, 1, 4 * day, NOW) == ()
-    assert plan_expiry([replace(sets[0], proved=False), *sets[1:]], 1, timedelta(seconds=-1), NOW) == ("d", "b", "a")
 
 
 def test_what_a_failure_means_for_the_deployment() -> None:

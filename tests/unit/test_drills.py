@@ -91,7 +91,7 @@ def test_a_drill_that_did_not_come_to_its_end_says_why() -> None:
 
 def test_the_newest_proved_set_is_drilled() -> None:
     """Whatever their order; none is a refusal with the way out."""
-    older = replace(THEN, name="older", made_at=THEN.made_at - timedelta(seconds=1))
+    older = replace(THEN, name="older", lsn="0/1", made_at=THEN.made_at - timedelta(seconds=1))
 
     assert choose_set("shop", [THEN, older]) is THEN
     assert choose_set("shop", [older, THEN]) is THEN

@@ -72,6 +72,16 @@ def test_every_other_point_is_followed_by_one_of_another_name(
     assert reason in choice.reason
 
 
+def test_a_set_that_the_register_has_lost_keeps_its_name() -> None:
+    """As where the database was made anew: the next point is another one, however many are there."""
+    names = {point_name("shop", "v1.2.0", attempt) for attempt in (1, 2, 3, 5)}
+
+    assert choose_point("shop", "v1.2.0", DATABASE, None, None, NOW, names).point.attempt == 4
+    again = choose_point("shop", "v1.2.0", DATABASE, MADE, None, NOW, names)
+    assert again.point == RestorePoint(point_name("shop", "v1.2.0", 4), 4)
+    assert choose_point("shop", "v1.2.0", DATABASE, MADE, THEN, NOW, names).there
+
+
 def test_the_first_point_has_the_first_name() -> None:
     """There is none in the register."""
     choice = choose_point("shop", "v1.2.0", DATABASE, None, None, NOW)

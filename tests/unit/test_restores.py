@@ -44,8 +44,9 @@ ROUTE = Route("PgBouncer", "127.0.0.1", 5432)
 
 
 def made(version: str = "v1.2.0", *, hours: float = 1, proved: bool = True, service: str = "shop") -> PointSet:
-    """A set whose point is so old."""
-    then = Then(service, version, f"{service}-{version}", "0/5000", 1, "c1", NOW - timedelta(hours=hours), STATE, STATE)
+    """A set whose point is so old, a thousand bytes of WAL an hour."""
+    lsn = f"0/{0x500000 - int(hours * 1000):X}"
+    then = Then(service, version, f"{service}-{version}", lsn, 1, "c1", NOW - timedelta(hours=hours), STATE, STATE)
     return PointSet(then, proved, 4.0)
 
 
@@ -62,6 +63,14 @@ class TestSet:
         sets = [made(hours=9), made(hours=3), made(hours=2, proved=False), made("v9.0.0", service="other", hours=1)]
 
         assert choose_set("shop", "v1.2.0", sets, "/b").then is sets[1].then
+
+    def test_a_clock_that_was_put_back_hides_no_later_release(self) -> None:
+        """Its point has an earlier time and a later position: what was written before it would be lost."""
+        later = made("v1.3.0", hours=1)
+        jumped = replace(later, then=replace(later.then, made_at=NOW - timedelta(days=400)))
+
+        with pytest.raises(Refused, match=r"v1\.3\.0 of shop has a point of its own"):
+            choose_set("shop", "v1.2.0", [made(hours=3), jumped], "/b")
 
     def test_without_a_proved_one_it_says_which_there_are(self) -> None:
         """And that one is there which was never proved."""

@@ -16,7 +16,8 @@ THEN = Then("shop", "v1.2.0", "shop-v1.2.0", "0/5000", 1, "c1", NOW, STATE, STAT
 
 def older(hours: float, **words: object) -> Then:
     """A point that was made so many hours before."""
-    known = {"version": "v1.1.0", "name": f"older-{hours:g}", "made_at": NOW - timedelta(hours=hours), **words}
+    at = {"lsn": f"0/{0x5000 - int(hours * 100):X}", "made_at": NOW - timedelta(hours=hours)}
+    known = {"version": "v1.1.0", "name": f"older-{hours:g}", **at, **words}
     return replace(THEN, **known)  # type: ignore[arg-type]
 
 
