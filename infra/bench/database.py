@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +38,23 @@ SCALE = 68  # of pgbench: a gibibyte
 CLIENTS, TPS_SECONDS, TPS_TURNS = 8, 15, 3
 URL, POOLER = "BENCH_DATABASE_URL", "BENCH_PGBOUNCER_URL"
 HALF, MOST, ALLOWANCE, KEPT = 0.5, 2.0, 0.5, 0.95  # the limits: p50, p99, cold above the engine's own, TPS left
+TO_PROVED, GROWN = 1.0, 2.0  # seconds above a base backup; how much longer clients of a larger database wait
+# The gate's steps from the point on, as `infra.bench.way_back` names them.
+FROM_THE_POINT = ("make restore point", "wait until archived", "read chain", "keep chain", "prove way back")
+AMCHECK = "look for damage"
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """The seconds of a gate or a restore, and of each of its steps."""
+
+    whole: float
+    steps: Mapping[str, float]
+
+    @property
+    def to_proved(self) -> float:
+        """Of a gate without a parachute: from the point to its proof, without amcheck."""
+        return sum(self.steps[each] for each in FROM_THE_POINT) - self.steps.get(AMCHECK, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +64,20 @@ class Cutover:
     seconds: float
     waits: tuple[float, ...]
     errors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Everything that one run of the bench has seen; seconds where nothing else is said."""
+
+    parachute: Sequence[Cutover]
+    cold: Sequence[Cutover]
+    raw: Sequence[float]
+    gates: Sequence[float]
+    to_proved: Sequence[float]
+    backups: Sequence[float]
+    tps: Sequence[float]  # armed, as a part of before
+    small: Sequence[Cutover] = ()  # by parachute, of a database of one gibibyte
 
 
 @dataclass
@@ -104,14 +135,14 @@ class Place:
     service: Service
     env: dict[str, str]
 
-    def ours(self, what: str) -> float:
+    def ours(self, what: str) -> Walk:
         """Walk the gate or the restore in a process of its own; the seconds of its steps, its start aside."""
         argv = [sys.executable, "-m", "infra.bench.way_back", what, VERSION]
         given = self.service.model_dump_json()
         done = subprocess.run(argv, cwd=ROOT, env=self.env, input=given, capture_output=True, text=True, timeout=1800)
         if done.returncode:
             raise RuntimeError(f"{' '.join(argv[1:])} failed: {done.stderr[-2000:]}")
-        return float(json.loads(done.stdout.splitlines()[-1])["whole"])
+        return Walk(**json.loads(done.stdout.splitlines()[-1]))
 
     def program(self, name: str, *arguments: str | Path) -> str:
         """Run one of PostgreSQL's programs as the user of the server, and return what it printed."""
@@ -137,50 +168,63 @@ def main(gib: int, runs: int) -> None:
     try:
         with postgres(directory / "prefect") as database, prefect_server(directory / "prefect", database) as prefect:
             console.print(f"taking a database of {gib} GiB back, {runs} times each, {CLIENTS} clients behind PgBouncer")
-            parachute, gates, backups, tps = [], [], [], []
+            parachute, gates, backups, tps, small = [], [], [], [], []
             for number in range(runs):
                 with place(directory / f"parachute{number}", prefect, gib, parachute=True) as here:
                     backups.append(_timed(lambda here=here: raw_backup(here)))  # type: ignore[misc]
                     before = rate(here)
-                    gates.append(here.ours("gate"))
+                    gates.append(here.ours("gate").whole)
                     tps.append(rate(here) / before)
                     parachute.append(cut_over(here))
-            cold, raw = [], []
+                if gib > 1:
+                    with place(directory / f"small{number}", prefect, 1, parachute=True) as here:
+                        here.ours("gate")
+                        small.append(cut_over(here))
+            cold, raw, to_proved = [], [], []
             for number in range(runs):
                 with place(directory / f"cold{number}", prefect, gib, parachute=False) as here:
                     raw.append(raw_restore(here))
-                    here.ours("gate")
+                    to_proved.append(here.ours("gate").to_proved)
                     cold.append(cut_over(here))
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    console.print(table(gib, parachute, cold, raw, gates, backups, tps))
+    console.print(table(gib, Measured(parachute, cold, raw, gates, to_proved, backups, tps, small)))
 
 
-def table(
-    gib: int,
-    parachute: Sequence[Cutover],
-    cold: Sequence[Cutover],
-    raw: Sequence[float],
-    gates: Sequence[float],
-    backups: Sequence[float],
-    tps: Sequence[float],
-) -> Table:
+def table(gib: int, seen: Measured) -> Table:
     """Every figure with its limit, and whether that holds."""
     shown = Table("what", "runs", "min", "median", "max", "limit", "holds", title=f"taking {gib} GiB of data back")
-    waits = [each for cutover in parachute for each in cutover.waits]
+    waits, cold = _waits(seen.parachute), [each.seconds for each in seen.cold]
     shown.add_row("by parachute: each client's longest wait; s", *_figures(waits), *_held_waits(waits))
-    shown.add_row("by parachute: the whole restore; s", *_figures([each.seconds for each in parachute]), "-", "")
-    shown.add_row("cold: each client's longest wait; s", *_figures([w for each in cold for w in each.waits]), "-", "")
-    errors = sum(len(each.errors) for each in (*parachute, *cold))
+    if seen.small:
+        middle = statistics.median(_waits(seen.small))
+        times = [statistics.median(each.waits) / middle for each in seen.parachute]
+        shown.add_row("the same, times that of 1 GiB", *_figures(times), f"at most {GROWN:g}", _most(times, GROWN))
+    shown.add_row("by parachute: the whole restore; s", *_figures([each.seconds for each in seen.parachute]), "-", "")
+    shown.add_row("cold: each client's longest wait; s", *_figures(_waits(seen.cold)), "-", "")
+    errors = sum(len(each.errors) for each in (*seen.parachute, *seen.cold, *seen.small))
     shown.add_row("clients that were told of an error", "", "", str(errors), "", "0", _word(errors == 0))
-    shown.add_row("raw: copy the backup, recover, promote; s", *_figures(raw), "the floor", "")
-    most = statistics.median(raw) + ALLOWANCE
-    seconds = [each.seconds for each in cold]
-    shown.add_row("cold: the whole restore; s", *_figures(seconds), f"at most {most:.2f}", _word(max(seconds) <= most))
-    shown.add_row("raw: pg_basebackup; s", *_figures(backups), "the floor", "")
-    shown.add_row("the gate, with amcheck and the parachute; s", *_figures(gates), "-", "")
-    shown.add_row("TPS armed, of those before", *_figures(tps), f"at least {KEPT:g}", _word(min(tps) >= KEPT))
+    shown.add_row("raw: copy the backup, recover, promote; s", *_figures(seen.raw), "the floor", "")
+    most = statistics.median(seen.raw) + ALLOWANCE
+    shown.add_row("cold: the whole restore; s", *_figures(cold), f"at most {most:.2f}", _most(cold, most))
+    shown.add_row("raw: pg_basebackup; s", *_figures(seen.backups), "the floor", "")
+    most = statistics.median(seen.backups) + TO_PROVED
+    proved = seen.to_proved
+    shown.add_row(
+        "the point to its proof, no amcheck; s", *_figures(proved), f"at most {most:.2f}", _most(proved, most)
+    )
+    shown.add_row("the gate, with amcheck and the parachute; s", *_figures(seen.gates), "-", "")
+    least = min(seen.tps)
+    shown.add_row("TPS armed, of those before", *_figures(seen.tps), f"at least {KEPT:g}", _word(least >= KEPT))
     return shown
+
+
+def _waits(cutovers: Sequence[Cutover]) -> list[float]:
+    return [wait for each in cutovers for wait in each.waits]
+
+
+def _most(values: Sequence[float], limit: float) -> str:
+    return _word(max(values) <= limit)
 
 
 def _held_waits(waits: Sequence[float]) -> tuple[str, str]:
@@ -246,7 +290,7 @@ def end_sides(sides: Path) -> None:
 def cut_over(here: Place) -> Cutover:
     """Take the database back while clients write."""
     with Clients(here.pooler.dsn(NAME, APPLICATION)) as clients:
-        seconds = here.ours("restore")
+        seconds = here.ours("restore").whole
         clients.wait_for_more()
     return Cutover(seconds, tuple(clients.waits), tuple(clients.errors))
 

@@ -3,8 +3,9 @@
 usage: python -m tests.integration.restoring_walk PLAN
 
 PLAN is a JSON file with the service, and whether the restored server is to be backed up; each line on standard input is
-the number of the effect to die after, 0 for none, and then perhaps a glob of files whose first line is the pid of a server that is to die in its stead. It is answered by
-one line of JSON: how the walk ended, and its effects. Each walk is a fork, so that none pays for the imports again.
+the number of the effect to die after, 0 for none, and then perhaps a glob of files whose first line is the pid of a
+server that is to die in its stead. It is answered by one line of JSON: how the walk ended, and its effects. Each walk
+is a fork, so that none pays for the imports again.
 """
 
 import json
@@ -23,6 +24,7 @@ from recovery.catalog import Service
 from recovery.incidents import Cause
 from recovery.restores import database_to_restore
 from tasks.postgres import bridging, cutover, freezing, pooler
+from tasks.postgres.bridging import back_up_restored
 from tasks.postgres.connection import Session
 from tasks.postgres.consoles import Console
 
@@ -90,7 +92,7 @@ def walk(service: Service, version: str, cause: str, backed_up: bool) -> None:
     plan = module.decide(service, version, Cause(sentence=cause))
     module.take_back(service, plan)
     if backed_up:
-        module.back_up_restored(database_to_restore(service), plan.point)
+        back_up_restored(database_to_restore(service), plan.point)
 
 
 def main(path: Path) -> None:

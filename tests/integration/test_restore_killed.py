@@ -48,8 +48,8 @@ class Walker:
 @contextmanager
 def walker(street: Street, directory: Path) -> Iterator[Walker]:
     """Start it; it is one process for all walks of a test."""
-    given = {"service": street.shop.service.model_dump(mode="json"), "version": "v1.2.0", "cause": CORRUPT.sentence}
-    given["backed_up"] = backed_up(street)
+    service = street.shop.service.model_dump(mode="json")
+    given = {"service": service, "version": "v1.2.0", "cause": CORRUPT.sentence, "backed_up": backed_up(street)}
     plan = directory / "plan.json"
     plan.write_text(json.dumps(given))
     argv = [sys.executable, "-m", "tests.integration.restoring_walk", str(plan)]

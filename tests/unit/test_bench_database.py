@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from infra.bench.database import Cutover, table
+from infra.bench.database import Cutover, Measured, Walk, table
 
 
 def shown(
@@ -11,9 +11,12 @@ def shown(
     cold: float = 10.0,
     raw: Sequence[float] = (10.0,),
     tps: Sequence[float] = (1.0,),
+    proved: float = 9.0,
+    small: Sequence[Cutover] = (),
 ) -> dict[str, list[str]]:
     """The table's rows by their first cell."""
-    made = table(1, [Cutover(3.0, tuple(waits), errors)], [Cutover(cold, (9.0,))], raw, [30.0], [8.0], tps)
+    cutover = Cutover(3.0, tuple(waits), errors)
+    made = table(1, Measured([cutover], [Cutover(cold, (9.0,))], raw, [30.0], [proved], [8.0], tps, small))
     columns = [list(column.cells) for column in made.columns]
     return {str(cells[0]): [str(cell) for cell in cells[1:]] for cells in zip(*columns, strict=True)}
 
@@ -24,14 +27,17 @@ def words(rows: dict[str, list[str]]) -> list[str]:
 
 
 def test_at_its_limit_each_holds() -> None:
-    """Half a second for the middle client, two for the slowest, no error, the engine's own and half a second, 95 %."""
-    assert words(shown((0.5, 0.5, 2.0), cold=10.5, tps=(0.95,))) == ["yes"] * 4
+    """Half a second for the middle client, two for the slowest, no error, the engine's own and a little, 95 %."""
+    assert words(shown((0.5, 0.5, 2.0), cold=10.5, tps=(0.95,), proved=9.0)) == ["yes"] * 5
+    assert words(shown((0.5, 0.5, 2.0), small=[Cutover(1.0, (0.25,))]))[1] == "yes"
 
 
 def test_above_its_limit_none_holds() -> None:
     """Each is told for itself."""
-    assert words(shown((0.51,), ("lost",), cold=10.51, tps=(0.94,))) == ["NO"] * 4
-    assert words(shown((0.1, 0.1, 2.1))) == ["NO", "yes", "yes", "yes"]
+    assert words(shown((0.51,), ("lost",), cold=10.51, tps=(0.94,), proved=9.01)) == ["NO"] * 5
+    assert words(shown((0.1, 0.1, 2.1))) == ["NO", "yes", "yes", "yes", "yes"]
+    assert words(shown((0.5, 0.5, 2.0), small=[Cutover(1.0, (0.24,))]))[1] == "NO"
+    assert words(shown(small=[Cutover(1.0, (0.25,), ("lost",))]))[2] == "NO"
 
 
 def test_the_slowest_client_of_a_few_is_the_p99() -> None:
@@ -51,3 +57,11 @@ def test_cold_is_held_against_the_middle_of_the_raw_tools() -> None:
 def test_one_turn_with_too_few_transactions_is_enough() -> None:
     """The middle one does not speak for all."""
     assert shown(tps=(0.9, 1.0, 1.0))["TPS armed, of those before"][-1] == "NO"
+
+
+def test_the_way_to_the_proof_begins_at_the_point_and_leaves_out_amcheck() -> None:
+    """The backup before it is not in it, nor the parachute after it."""
+    steps = {"take backup": 8.0, "make restore point": 0.5, "wait until archived": 0.25, "read chain": 1.0,
+             "keep chain": 0.25, "prove way back": 9.0, "look for damage": 3.0, "check parachute": 2.0}  # fmt: skip
+
+    assert Walk(30.0, steps).to_proved == 8.0
