@@ -24,7 +24,7 @@ READY_SECONDS = 20.0
 class PgBouncer(Restartable):
     """A running PgBouncer, and the user of its admin console."""
 
-    def __init__(self, directory: Path, where: Home, users: Mapping[str, str], pool_mode: str) -> None:
+    def __init__(self, directory: Path, where: Home, users: Mapping[str, str], pool_mode: str, auth_type: str) -> None:
         super().__init__(self._serve)
         self.port = free_port()
         self.admin, self.password = ADMIN, secrets.token_urlsafe(18)
@@ -32,7 +32,7 @@ class PgBouncer(Restartable):
         """The [databases] section."""
         self._directory, self._home = directory, where
         self._users = {**users, self.admin: self.password}
-        self._pool_mode = pool_mode
+        self._pool_mode, self._auth_type = pool_mode, auth_type
 
     def admin_dsn(self) -> str:
         """The address of the admin console, with its password."""
@@ -60,7 +60,7 @@ class PgBouncer(Restartable):
         users = "".join(f'"{name}" "{password}"\n' for name, password in self._users.items())
         settings = {
             "listen_addr": "127.0.0.1", "listen_port": self.port, "unix_socket_dir": "",
-            "auth_type": "scram-sha-256", "auth_file": place / "users.txt", "admin_users": self.admin,
+            "auth_type": self._auth_type, "auth_file": place / "users.txt", "admin_users": self.admin,
             "pool_mode": self._pool_mode, "max_client_conn": 200, "default_pool_size": 20,
             # What psycopg sends when it connects, and a pooler cannot keep apart.
             "ignore_startup_parameters": "extra_float_digits", "server_login_retry": 1,
@@ -88,8 +88,9 @@ class PgBouncer(Restartable):
 
 @contextmanager
 def pgbouncer(
-    directory: Path, databases: str, users: Mapping[str, str], *, pool_mode: str = "transaction"
-) -> Iterator[PgBouncer]:
+    directory: Path, databases: str, users: Mapping[str, str], *, pool_mode: str = "transaction",
+    auth_type: str = "scram-sha-256",
+) -> Iterator[PgBouncer]:  # fmt: skip
     """Run a PgBouncer for the time of the block; its log is `<directory>/pgbouncer.log`.
 
     `databases` are lines such as `shop = host=127.0.0.1 port=5432 dbname=shop`; `users` are those whom it knows, with
@@ -99,7 +100,7 @@ def pgbouncer(
     """
     directory.mkdir(parents=True, exist_ok=True)
     with home(directory, find_pgbouncer()) as where:
-        server = PgBouncer(directory, where, users, pool_mode)
+        server = PgBouncer(directory, where, users, pool_mode, auth_type)
         try:
             server.configure(databases)
             server.start()

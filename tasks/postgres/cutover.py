@@ -22,7 +22,7 @@ def ready_side(database: Database, point: RestorePoint) -> str:
     """Have the restored server stand at the point, be what was and have no damage; one that takes writes is left alone.
 
     A parachute is looked into again: it has stood since its gate, and the comparison has it read all of its tables
-    anyway. Raises Refused when it is not what was, or damaged: nobody is led to it.
+    anyway. Raises Refused when it is not what was, or damaged: nobody is led to it; Unavailable when there is no room.
     """
     before = read_side.fn(database, point)
     if before.stage is Stage.PROMOTED and before.running:
@@ -33,6 +33,7 @@ def ready_side(database: Database, point: RestorePoint) -> str:
     way = read_side_state.fn(database, point)
     if not way.proved:
         raise Refused(f"{way.reason}: nobody is led to it, look at the set")
+    standing_of(database, point.name).judge_room()  # now, while nobody is held back: it writes as it is promoted
     return f"{said}; {way.reason}; {_look_into(database, point)}"
 
 

@@ -21,6 +21,7 @@ from tasks.postgres.temporary import last_words
 RECOVERY_SECONDS = 6 * 3600.0  # replay of a long chain; a server that died is noticed at once
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.05
+SEGMENT = 16 << 20  # bytes of one file of WAL, where nobody has chosen otherwise
 _TAKEN = ("Address already in use", "could not bind", "could not create any TCP/IP sockets")
 
 
@@ -118,9 +119,18 @@ class Standing:
             raise Unavailable(f"the server in {self.data} did not stop within {STOP_SECONDS:g} s")
 
     def promote(self) -> None:
-        """End recovery: it takes writes, on a timeline of its own."""
+        """End recovery: it takes writes, on a timeline of its own. Raises Unavailable when the disk is full."""
         arguments = ("--pgdata", str(self.data), "--timeout", f"{STOP_SECONDS:.0f}")
-        run(command("pg_ctl", "promote", "--silent", "--wait", *arguments), self.place, clean())
+        try:
+            run(command("pg_ctl", "promote", "--silent", "--wait", *arguments), self.place, clean())
+        except Refused:
+            self.judge_room()
+            raise
+
+    def judge_room(self) -> None:
+        """Raises Unavailable when it could not write as much as its first segment: nor could it say so in its log."""
+        if shutil.disk_usage(self.place).free < SEGMENT:
+            raise Unavailable(f"the disk of {self.data} is full: make room there")
 
     def reload(self) -> None:
         """Have it read its configuration again."""

@@ -12,6 +12,7 @@ from infra.lab.shop_lines import read_lines
 from infra.lab.stores import Stores
 from infra.lab.world import World
 from tests.acceptance.incidents import answer, deploy
+from tests.acceptance.mortals import mortal
 from tests.acceptance.oracles import git, told
 
 SERVICE = "depot"
@@ -75,10 +76,11 @@ def _ruin(lab: World) -> Ruin:
 
 
 @pytest.fixture(name="restored", scope="module")
-def _restored(lab: World, ruin: Ruin) -> list[dict[str, Any]]:
+def _restored(lab: World, ruin: Ruin, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Taken back with a person's yes, until which nothing was touched; how customers were answered wrongly.
 
-    One more customer fills a cart after the point, before the yes, and has not checked out yet.
+    One more customer fills a cart after the point, before the yes, and has not checked out yet. Flow and worker are
+    killed once the restored server stands: the watcher finds the run dead, and it goes on without asking again.
     """
     assert ruin.lost
     stores = stores_of(lab)
@@ -93,9 +95,13 @@ def _restored(lab: World, ruin: Ruin) -> list[dict[str, Any]]:
 
     assert buy(lab, "/cart", customer=INSIDE, sku="MUG-01").status_code == 201
     before = refused(lab)
-    answer(lab, waiting, restore=True)
+    flag = tmp_path_factory.mktemp("mortal") / "died"
+    with mortal(lab, "worker and its flow process", "ready side", "before", flag):
+        answer(lab, waiting, restore=True)
+        wait_until(flag.exists, what="the death of flow and worker", seconds=120, every=0.1)
     ended = lab.wait_for_run("restore_database", name, ("COMPLETED", "FAILED"), 240)
     assert ended["state_type"] == "COMPLETED", ended["state"]
+    assert len(told(lab, f"{SERVICE}: take the database back to ")) == 1
     return refused(lab)[len(before) :]
 
 

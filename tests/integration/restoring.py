@@ -156,15 +156,20 @@ class Street:
 @contextmanager
 def new_street(
     server: Postgres, name: str, directory: Path, monkeypatch: pytest.MonkeyPatch, pool_mode: str = "transaction",
-    words: Mapping[str, object] | None = None,
+    words: Mapping[str, object] | None = None, forced: str = "",
 ) -> Iterator[Street]:  # fmt: skip
-    """A shop of a hundred orders and a ledger, in front of it a PgBouncer; `words` say who keeps its backups."""
+    """A shop of a hundred orders and a ledger, in front of it a PgBouncer; `words` say who keeps its backups.
+
+    Where a user is `forced`, PgBouncer lets in whoever calls himself anything, and hands on that one.
+    """
     with ExitStack() as stack:
         shop = stack.enter_context(new_shop(server, name, monkeypatch))
         sides = stack.enter_context(place_for_sides(server))
         users = {server.user: server.password, APPLICATION: SECRET}
         line = f"{name} = host=127.0.0.1 port={server.port} dbname={name} pool_size=20"
-        pooler = stack.enter_context(pgbouncer(directory, line, users, pool_mode=pool_mode))
+        line += f" user={forced} password='{users[forced]}'" if forced else ""
+        auth = "any" if forced else "scram-sha-256"
+        pooler = stack.enter_context(pgbouncer(directory, line, users, pool_mode=pool_mode, auth_type=auth))
         monkeypatch.setenv(POOLER, pooler.admin_dsn())
         way = PgBouncer(admin_variable=POOLER, databases_file=str(pooler.databases_file), alias=name)
         restore = Restore(sides=str(sides), port=free_port(), pgbouncer=way)

@@ -16,6 +16,7 @@ import pytest
 from pydantic import TypeAdapter
 
 import flows.prepare_release
+from infra.lab.postgres import Postgres
 from infra.lab.process import free_port, wait_until
 from recovery.databases import Restore, Secret
 from recovery.restore_points import RestorePoint
@@ -61,10 +62,16 @@ def kill_server(sides: Path) -> None:
 @contextmanager
 def with_sides(shop: Shop, **words: Any) -> Iterator[Shop]:
     """The shop with a place of its own for restored servers; whatever still runs there is killed at the end."""
-    with place_for_sides(shop.server) as sides:
-        restore = Restore(sides=str(sides), port=free_port(), secret=Secret(name="shop"), **words)
+    with sides_on(shop.server, **words) as restore:
+        yield shop.with_(restore=restore)
+
+
+@contextmanager
+def sides_on(server: Postgres, **words: Any) -> Iterator[Restore]:
+    """A catalogue's words of a place for restored servers; whatever still runs there is killed at the end."""
+    with place_for_sides(server) as sides:
         try:
-            yield shop.with_(restore=restore)
+            yield Restore(sides=str(sides), port=free_port(), secret=Secret(name="shop"), **words)
         finally:
             for pid in postmasters(sides).values():
                 os.kill(pid, signal.SIGQUIT)

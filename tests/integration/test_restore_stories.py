@@ -91,9 +91,12 @@ def test_a_dead_server_is_left_behind_and_closed_when_it_comes_back(street: Stre
 def test_clients_of_session_pooling_are_cut_off_in_time(
     archiving: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """PAUSE alone would wait for ever: they hold their connection until they leave. The plan says so beforehand."""
+    """PAUSE alone would wait for ever: they hold their connection until they leave. The plan says so beforehand.
+
+    Nor is the user lost whom PgBouncer hands on in the place of all, which `auth_type = any` needs.
+    """
     monkeypatch.setattr("tasks.postgres.pooler.PAUSE_SECONDS", 1.0)
-    with new_street(archiving, "sessions", tmp_path, monkeypatch, pool_mode="session") as street:
+    with new_street(archiving, "sessions", tmp_path, monkeypatch, pool_mode="session", forced="shopper") as street:
         street.shop.gate()
         assert any("pools by session" in note for note in street.plan().notes)
         with psycopg.connect(street.pooler.dsn("sessions", "shopper"), autocommit=True) as client:
@@ -105,6 +108,11 @@ def test_clients_of_session_pooling_are_cut_off_in_time(
                 client.execute("SELECT 1")
         assert street.led_to_side()
         assert street.ask("SELECT count(*) FROM orders") == [(100,)]
+        anybody = street.pooler.dsn("sessions", "shopper").replace("shopper:", "anybody:")
+        with psycopg.connect(anybody, autocommit=True) as client:
+            assert client.execute("SELECT session_user, inet_server_port()").fetchone() == (
+                "shopper", street.restore.port,
+            )  # fmt: skip
 
 
 def test_a_role_without_superuser_suffices(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
