@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from infra.lab.postgres import Postgres, postgres
+from tests.integration.salvage_dying import UNAVAILABLE
 from tests.integration.salvaging import NASTILY_WRITTEN, NASTY, SHOP, WRITTEN, Three, digest, three
 
 EXPORT = [
@@ -38,6 +39,14 @@ APPLY = [
     "apply end - 0 after",
 ]
 SAMPLE = random.Random(7)
+# Between its tables, before it is named; while rows are loaded, written, and right before the commit.
+SERVER_DIES = [
+    "export exports _write_table 2 after",
+    "export exports _digest 3 after",
+    "apply staged load 3 after",
+    "apply staged write 9 after",
+    "apply staged conflicts 8 after",
+]
 
 
 @pytest.fixture(name="server", scope="module")
@@ -100,3 +109,33 @@ def test_a_salvage_killed_anywhere_and_run_again_is_the_same(
 def test_torture_of_every_spot(server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All of them."""
     walk(server, tmp_path, monkeypatch, [*EXPORT, *APPLY])
+
+
+def rows_of(world: Three) -> dict[str, bytes]:
+    """Every file of an export but its summary: after a crash a sequence has skipped up to 32 numbers."""
+    files = [each for each in world.place.rglob("*") if each.is_file() and each.name != "summary.json"]
+    return {str(path.relative_to(world.place)): path.read_bytes() for path in files}
+
+
+def test_a_server_that_dies_in_the_middle_is_unavailable_and_the_next_try_is_the_same(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All three databases are on it: an export is made anew, and of what was taken back nothing is there, or all."""
+    with three(server, tmp_path, SHOP + NASTY, monkeypatch) as world:
+        world.part()
+        world.sql("damaged", WRITTEN + NASTILY_WRITTEN)
+        world.export()
+        whole, before = rows_of(world), world.contents("restored")
+        with killer(world) as kill:
+            for number, spot in enumerate(SERVER_DIES):
+                if spot.startswith("export"):
+                    world.place.rename(world.place.with_name(f"before {number}"))
+                pid = (server.data / "postmaster.pid").read_text().split()[0]
+                assert kill(f"{spot} {pid}") == UNAVAILABLE, spot
+                server.restart()
+                assert world.contents("restored") == before, spot
+                world.export()
+                assert rows_of(world) == whole, spot
+        world.apply()
+        assert world.contents("restored") == world.contents("damaged")
+        assert all(each.applied == each.found for each in world.applied().values())
