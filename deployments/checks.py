@@ -15,6 +15,7 @@ from tasks.git import check_repository
 from tasks.github import check_github
 from tasks.kubernetes import check_access
 from tasks.kubernetes.cnpg.checking import check_cnpg
+from tasks.kubernetes.secrets import check_secret
 from tasks.postgres.checking import check_database
 from tasks.prometheus import check_prometheus
 from tasks.rds.checking import check_rds
@@ -56,6 +57,7 @@ PER_SERVICE: tuple[tuple[str, Callable[[Service], str]], ...] = (
     ("GitHub", check_github),
     ("Prometheus", check_prometheus),
     ("database", check_database),
+    ("Secret of the database", check_secret),
     ("RDS", check_rds),
     ("CloudNativePG", check_cnpg),
 )

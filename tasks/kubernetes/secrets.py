@@ -15,7 +15,7 @@ from tasks.retry import LOOKING_AGAIN, spoken
 
 FIELD_MANAGER = "ripcord"
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
-RESTORED = "ripcord.dev/restored-to"
+RESTORED, CHECKED = "ripcord.dev/restored-to", "ripcord.dev/checked"
 
 
 @task(name="read secret", task_run_name="read where the Secret of {service.name} leads", **LOOKING_AGAIN)
@@ -39,6 +39,22 @@ def lead_by_secret(service: Service, point: str, at: str) -> str:
     said = put_address(service, secret, restore.host, restore.port)
     said += restart_for(service, point, at, said)
     return " and ".join(said) or f"skipped: the Secret {secret.name} and {service.workload} were led there before"
+
+
+def check_secret(service: Service) -> str:
+    """Read where the Secret of a restore leads and try to change it without effect (server-side dry run).
+
+    Raises Refused when a right is missing or the Secret is not what the catalogue says.
+    """
+    database = service.database
+    if database is None or database.restore is None or database.restore.secret is None:
+        return "none in the catalogue"
+    secret = database.restore.secret
+    host, port = address_of(service, secret)
+    body = {"metadata": {"annotations": {CHECKED: ""}}}
+    path = f"{_path(service, secret)}?dryRun=All&fieldManager={FIELD_MANAGER}"
+    request("PATCH", path, body, "application/merge-patch+json")
+    return f"{secret.name} leads to {host}:{port}, and may be changed"
 
 
 def address_of(service: Service, secret: Secret) -> tuple[str, int]:

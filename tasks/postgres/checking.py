@@ -10,8 +10,10 @@ from recovery.errors import Refused
 from recovery.restore_points import show_age
 from recovery.sides import judge_beside
 from tasks.postgres.connection import GRANTS, replicating, session
+from tasks.postgres.damaged import lacking_rights
 from tasks.postgres.drilling import read_sets
-from tasks.postgres.pooler import look, pooler_of
+from tasks.postgres.freezing import database_name, elsewhere
+from tasks.postgres.pooler import pooler_of, read_pooler
 from tasks.postgres.reading import read_server
 from tasks.postgres.sets import read_room
 
@@ -58,7 +60,11 @@ def _clients(database: Database) -> list[str]:
         return ["a catastrophe is left to people, there is no `restore`"]
     if not Path(restore.sides).is_dir():
         raise Refused(f"{restore.sides} is not there: make it, owned by the user of the programs")
+    with elsewhere(database) as asked:
+        lacking = lacking_rights(asked, database_name(database))
+    if lacking:
+        raise Refused("; ".join(lacking))
     if restore.pgbouncer is None:
-        return []
-    pooler = pooler_of(database)
-    return [f"PgBouncer leads {pooler.alias} to {look(pooler)}"]
+        return ["the damaged server could be fenced"]
+    route = read_pooler.fn(database)
+    return [f"the damaged server could be fenced, and PgBouncer leads {pooler_of(database).alias} to {route}"]

@@ -91,7 +91,7 @@ def _read_damaged(database: Database, then: Then) -> Damaged:
         with elsewhere(database) as asked:
             [(system_id, standby, timeline)] = asked.rows(ITSELF)
             allowed, kept = standing(asked, name)
-            lacking = _lacking(asked, name)
+            lacking = lacking_rights(asked, name)
     except Unavailable as unavailable:
         return Damaged(f"{DEAD}: {unavailable}", silent=not is_gone(database))
     except Refused as refused:
@@ -102,7 +102,8 @@ def _read_damaged(database: Database, then: Then) -> Damaged:
     return Damaged(said, True, system_id, timeline, standby, allowed, kept, lacking, counts)
 
 
-def _lacking(asked: Session, name: str) -> tuple[str, ...]:
+def lacking_rights(asked: Session, name: str) -> tuple[str, ...]:
+    """The rights without which a database cannot be fenced, in sentences with the grant."""
     found = asked.rows(_RIGHTS, name)
     if not found:
         return (f"the server has no database {name}: check its name in the conninfo",)

@@ -19,7 +19,7 @@ from recovery.catalog import Service
 from recovery.databases import Database, Restore, Secret
 from recovery.errors import Incomplete, Refused
 from tasks.kubernetes import wait_until_settled
-from tasks.kubernetes.secrets import lead_by_secret, read_secret
+from tasks.kubernetes.secrets import check_secret, lead_by_secret, read_secret
 from tests.integration.kubectl import read, roll_out
 
 CASES = count(1)
@@ -93,6 +93,28 @@ def test_the_address_changes_and_the_pods_are_new(cluster: Cluster, shop: Servic
     assert str(read_secret.fn(shop)) == "10.0.0.5:5433"
     after = read(cluster, "pods", f"--selector=app={shop.name}", ".items[*].metadata.name")
     assert not {*pods.split()} >= {*after.split()}
+
+
+def test_the_check_tries_the_right_and_changes_nothing(cluster: Cluster, shop: Service) -> None:
+    """Without `patch` it is refused long before the night; a service without a Secret has none to be checked."""
+    before = read(cluster, "secret", f"{shop.name}-database", ".metadata.resourceVersion")
+
+    assert check_secret(shop) == f"{shop.name}-database leads to db.acme:5432, and may be changed"
+
+    assert read(cluster, "secret", f"{shop.name}-database", ".metadata.resourceVersion") == before
+    only_read = ROLE.format(name=shop.name).replace("verbs: [get, patch]", "verbs: [get]")
+    cluster.kubectl("apply", "-f", "-", input=only_read)
+    wait_until(lambda: "patch" in refused(shop), what="the end of the right", seconds=20)
+    assert check_secret(shop.model_copy(update={"database": None})) == "none in the catalogue"
+
+
+def refused(shop: Service) -> str:
+    """Why the check fails; empty where it does not."""
+    try:
+        check_secret(shop)
+    except Refused as refused:
+        return str(refused)
+    return ""
 
 
 def test_a_repeat_restarts_nothing(cluster: Cluster, shop: Service) -> None:

@@ -7,9 +7,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from infra.lab.postgres import postgres
+from infra.lab.postgres import Postgres, postgres
 from recovery.errors import Refused, Unavailable
 from tasks.postgres.checking import check_database
+from tests.integration.restoring import new_street
 from tests.integration.test_way_back import GRANTS
 from tests.integration.way_back import URL, Shop, new_shop
 
@@ -92,3 +93,31 @@ def test_a_server_that_is_not_there_is_unavailable(shop: Shop, monkeypatch: pyte
     with pytest.raises(Unavailable, match="did not answer"):
         check_database(shop.service)
     assert check_database(shop.service.model_copy(update={"database": None})) == "none in the catalogue"
+
+
+def test_what_a_restore_would_need_is_tried_too(
+    archiving: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The right to fence, the directory of the restored servers, and PgBouncer with the file it reads."""
+    with new_street(archiving, "rights", tmp_path, monkeypatch) as street:
+        said = check_database(street.shop.service)
+        port = street.shop.server.port
+        assert said.endswith(f"the damaged server could be fenced, and PgBouncer leads rights to 127.0.0.1:{port}")
+        assert street.led_to_side() is False
+
+        assert street.restore.pgbouncer is not None
+        another = street.restore.pgbouncer.model_copy(update={"databases_file": str(tmp_path / "other.ini")})
+        other = street.restore.model_copy(update={"pgbouncer": another})
+        (tmp_path / "other.ini").write_text("[databases]\n")
+        with pytest.raises(Refused, match="name the file that its %include takes in"):
+            check_database(street.shop.with_(restore=other).service)
+
+        street.shop.sql(GRANTS)
+        street.shop.sql("GRANT CREATE ON DATABASE rights TO gate")
+        words = f"host=127.0.0.1 port={port} user=gate dbname=rights password='a gate\\'s own'"
+        monkeypatch.setenv(URL, words)
+        try:
+            with pytest.raises(Refused, match=r"cannot close rights: GRANT ripcord TO it.*GRANT pg_signal_backend"):
+                check_database(street.shop.service)
+        finally:
+            street.shop.sql("DROP OWNED BY gate CASCADE; DROP ROLE gate")
