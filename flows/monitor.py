@@ -18,6 +18,7 @@ from recovery.catalog import Service
 from recovery.errors import Unavailable
 from recovery.gates import database_of
 from recovery.incidents import Mode
+from recovery.journals import has_journal
 from recovery.readings import Watch
 from recovery.revivals import Revival
 from recovery.rollouts import Standing
@@ -32,7 +33,7 @@ from tasks.cycles import drop_backlog
 from tasks.github import write_status
 from tasks.kubernetes import mark_revision, read_watches
 from tasks.notify import notify
-from tasks.postgres import pack_parachute
+from tasks.postgres import drop_journals, pack_parachute
 from tasks.prometheus import read_evidence
 from tasks.runs import find_the_dead, launch_respond, read_mode, revive_the_dead
 from tasks.settings import read_catalogue
@@ -102,13 +103,15 @@ def launch(service: Service, judged: Judged) -> None:
 
 
 def certify(service: Service, judged: Judged) -> None:
-    """Write the certificate on the release's commit and on the cluster's revision; its parachute has done its time.
+    """Write the certificate on the release's commit and on the cluster's revision; let go of parachute and journal.
 
     What is marked is looked at no more: so that comes last, and whoever dies before it begins again.
     """
     write_status(service, judged.watch.version, "success", judged.verdict.reason)
     if has_parachute(service):
         pack_parachute(service.name, judged.watch.version, database_of(service))
+    if has_journal(service):
+        drop_journals(service.name, database_of(service), judged.watch.version)
     mark_revision(service, judged.watch.version, Standing.HEALTHY, judged.verdict.reason)
 
 

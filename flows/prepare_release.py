@@ -1,11 +1,11 @@
 """Prove a way back for the database before a release is deployed, or refuse the deployment.
 
 1. Read the server, its archiver, the register of points and the sets.  2. Choose the point, that one or a new one, or
-refuse.  3. Take the base backup and verify it, keep the server's settings, arm the parachute where one is wanted; make
-the restore point and the marker commit; wait until its WAL is archived, check it record by record, keep a copy in the
-set.  4. Restore a copy to the point beside the server, compare, ask, promote, time it, run the release's migrations on
-it, throw it away; check that the parachute has stopped at the point.  5. Say yes or no on the tag's commit, and what a
-recovery would be; remove the sets that may go, and tell people while there is still room.
+refuse.  3. Take the base backup and verify it, keep the server's settings, arm parachute and journal where they are
+wanted; make the restore point and the marker commit; wait until its WAL is archived, check it record by record, keep a
+copy in the set.  4. Restore a copy to the point beside the server, compare, ask, promote, time it, run the release's
+migrations on it, throw it away; check that the parachute has stopped at the point.  5. Say yes or no on the tag's
+commit, and what a recovery would be; remove the sets that may go, and tell people while there is still room.
 """
 
 from contextlib import suppress
@@ -17,6 +17,7 @@ from recovery.backups import judge_backup, judge_chain, judge_server
 from recovery.catalog import Service
 from recovery.errors import RecoveryError
 from recovery.gates import database_of, show_gate
+from recovery.journals import journal_name, judge_journal
 from recovery.outlooks import Ahead
 from recovery.restore_points import WayBack, choose_point
 from recovery.sets import warn_of_disks
@@ -26,8 +27,10 @@ from tasks.artifacts import show
 from tasks.fence import one_at_a_time
 from tasks.notify import notify
 from tasks.postgres import (
+    arm_journal,
     arm_parachute,
     check_parachute,
+    drop_journals,
     expire_sets,
     keep_chain,
     keep_settings,
@@ -63,7 +66,7 @@ def prepare_release(service: str, version: str, rehearse: bool = True) -> WayBac
         if rehearse:
             return prove(entry, tag, rehearse=True)
         way = say_yes_or_no(entry, tag, database_of(entry), lambda ahead: prove(entry, tag, ahead, rehearse=False))
-        tidy_up(entry, tag)
+        tidy_up(entry, tag, way)
         return way
 
 
@@ -78,6 +81,7 @@ def prove(entry: Service, version: str, ahead: Ahead | None = None, *, rehearse:
     point = choice.point
     said = judge_server(server, database, read_room(database, point.name))
     judge_beside(server, database)
+    judge_journal(server, database)
     plan = show_gate(entry.name, version, database, choice, server, said)
     show(f"plan-gate-{entry.name}-{version}", plan, choice.reason)
     if rehearse:
@@ -88,6 +92,7 @@ def prove(entry: Service, version: str, ahead: Ahead | None = None, *, rehearse:
     judge_backup(backup, server)
     keep_settings(database, point)
     arm_parachute(entry.name, version, database, point)
+    arm_journal(entry.name, version, database, point)
     make_point(entry.name, version, database, point, server)
     wait_until_archived(database, point, server)
     chain = read_chain(database, point, backup, server.segment_size)
@@ -98,11 +103,14 @@ def prove(entry: Service, version: str, ahead: Ahead | None = None, *, rehearse:
     return way
 
 
-def tidy_up(entry: Service, version: str) -> None:
+def tidy_up(entry: Service, version: str, way: WayBack) -> None:
     """Make room and look for it. Nothing of it is a no: the way back is proved, and the next gate tries again."""
     database = database_of(entry)
     with suppress(RecoveryError):
         expire_sets(entry.name, database)
+    with suppress(RecoveryError):
+        if way.point:  # always: a catalogue that wants one no more must not leave it for ever
+            drop_journals(entry.name, database, but=journal_name(entry.name, version, way.point))
     with suppress(RecoveryError):
         if full := warn_of_disks(read_server(database), database, read_spare(database)):
             notify(f"room/{entry.name}/{version}", f"the ways back of {entry.name} run out of room", full)

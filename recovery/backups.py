@@ -39,6 +39,7 @@ class Server:
     free_senders: int = SENDERS  # what is left of max_wal_senders
     free_slots: int = 1  # what is left of max_replication_slots
     unbounded: tuple[str, ...] = ()  # slots that nobody reads and that keep WAL without a limit
+    slots_bounded: bool = True  # whether max_slot_wal_keep_size sets a limit
 
 
 @dataclass(frozen=True, slots=True)

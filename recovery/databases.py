@@ -54,6 +54,11 @@ class Restore(_Entry):
     parachute: bool = Field(
         False, description="Keep a standby that stopped exactly at the point while a release is watched."
     )
+    journal: bool = Field(
+        False,
+        description="Keep a logical replication slot from the point on while a release is watched, so that what the "
+        "damage changed or deleted of later rows is found, too.",
+    )
     approval: Literal["person", "none"] = Field(
         "person", description="Whether a person must approve in the Prefect UI before anything is lost."
     )

@@ -2,6 +2,7 @@
 
 from tasks.postgres.backup import read_backup, take_backup
 from tasks.postgres.chains import keep_chain, read_chain
+from tasks.postgres.journals import arm_journal, drop_journals
 from tasks.postgres.parachute import arm_parachute, check_parachute, pack_parachute
 from tasks.postgres.points import make_point, wait_until_archived
 from tasks.postgres.proving import prove_way_back
@@ -11,8 +12,10 @@ from tasks.postgres.settings_kept import keep_settings
 from tasks.postgres.sides import drop_side, open_archive, promote_side, raise_side, read_side, read_side_state
 
 __all__ = [
+    "arm_journal",
     "arm_parachute",
     "check_parachute",
+    "drop_journals",
     "drop_side",
     "expire_sets",
     "keep_chain",

@@ -27,7 +27,8 @@ SELECT current_setting('server_version_num')::int / 10000, system_identifier::te
        (SELECT sum(pg_database_size(oid))::bigint FROM pg_database), current_setting('data_directory'),
        (SELECT count(*)::int FROM pg_prepared_xacts), clock_timestamp(),
        current_setting('max_wal_senders')::int - (SELECT count(*)::int FROM pg_stat_replication),
-       current_setting('max_replication_slots')::int - (SELECT count(*)::int FROM pg_replication_slots)
+       current_setting('max_replication_slots')::int - (SELECT count(*)::int FROM pg_replication_slots),
+       current_setting('max_slot_wal_keep_size') <> '-1'
 FROM pg_control_system(), pg_stat_archiver
 """  # noqa: E501
 _UNBOUNDED = """
@@ -82,7 +83,7 @@ def read_server(database: Database) -> Server:
     programs = re.search(r"\) (\d+)", run(command("postgres", "--version"), Path("/")))
     with session(database) as asked:
         [(version, system_id, timeline, segment, standby, level, mode, archiver, archived, failed, segment_failed, size,
-          directory, prepared, now, senders, slots)] = asked.rows(_SERVER)  # fmt: skip
+          directory, prepared, now, senders, slots, bounded)] = asked.rows(_SERVER)  # fmt: skip
         tables = asked.rows(_TABLES)
         kept = asked.rows("SELECT slot_name FROM pg_replication_slots WHERE NOT temporary ORDER BY 1")
         unbounded = asked.rows(_UNBOUNDED)
@@ -94,7 +95,7 @@ def read_server(database: Database) -> Server:
         data_directory=os.path.realpath(directory), tablespaces=tuple(os.path.realpath(space) for space in spaces),
         unlogged=tuple(name for name, kind in tables if kind == "u"), prepared=prepared, now=now,
         slots=tuple(str(row[0]) for row in kept), free_senders=senders, free_slots=slots,
-        unbounded=tuple(str(row[0]) for row in unbounded),
+        unbounded=tuple(str(row[0]) for row in unbounded), slots_bounded=bounded,
     )  # fmt: skip
 
 

@@ -78,9 +78,9 @@ def gates(service: Service, disk: Path, steps: list[str]) -> None:
         with filled_before(gating, step, disk):
             ended = said(lambda version=version: gating.prove(service, version, rehearse=False).proved)  # type: ignore[misc]
         left = sorted(path.name for path in (disk / "sets").glob(".*"))
-        proved = gating.prove(service, version, rehearse=False).proved
-        gating.tidy_up(service, version)
-        tell(step, ended, left, str(proved))
+        way = gating.prove(service, version, rehearse=False)
+        gating.tidy_up(service, version, way)
+        tell(step, ended, left, str(way.proved))
 
 
 def restore(service: Service, disk: Path, steps: list[str]) -> None:

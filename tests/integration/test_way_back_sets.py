@@ -10,6 +10,7 @@ import pytest
 import flows.prepare_release
 from infra.lab.postgres import Postgres
 from recovery.errors import Refused
+from recovery.restore_points import WayBack
 from tasks.postgres.damaged import read_sets
 from tasks.postgres.sets import expire_sets
 from tests.integration.way_back import Shop, new_shop
@@ -31,6 +32,11 @@ def _told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return heard
 
 
+def tidy_up(shop: Shop, version: str) -> None:
+    """The end of a gate that has said yes."""
+    flows.prepare_release.tidy_up(shop.service, version, WayBack(True, "", shop.point(version).name))
+
+
 def test_a_set_that_cannot_be_removed_holds_up_no_deployment(shop: Shop, told: list[str]) -> None:
     """The way back is proved by then; the next gate that can removes it."""
     one = shop.with_(keep=1, locked=timedelta())
@@ -42,12 +48,12 @@ def test_a_set_that_cannot_be_removed_holds_up_no_deployment(shop: Shop, told: l
     with pytest.raises(Refused, match=f"{old} cannot be removed: Directory not empty; see whose it is"):
         expire_sets.fn(one.service.name, one.database)
 
-    flows.prepare_release.tidy_up(one.service, "v1.3.0")
+    tidy_up(one, "v1.3.0")
 
     assert old in one.sets()
     inside.rmdir()
     inside.parent.rmdir()
-    flows.prepare_release.tidy_up(one.service, "v1.3.0")
+    tidy_up(one, "v1.3.0")
     assert one.sets() == [one.point("v1.3.0").name]
     assert told == []
 
@@ -75,7 +81,7 @@ def test_a_record_that_cannot_be_read_hides_no_other_set(shop: Shop, told: list[
     (one.place("v1.2.0").set / "then.json").write_text("{")
 
     assert {each.then.version: each.proved for each in read_sets.fn(one.database)} == {"v1.3.0": False, "v1.4.0": True}
-    flows.prepare_release.tidy_up(one.service, "v1.4.0")
+    tidy_up(one, "v1.4.0")
 
     assert one.sets() == sorted(one.point(version).name for version in ("v1.2.0", "v1.4.0"))
     assert told == []
@@ -86,13 +92,13 @@ def test_people_are_told_of_a_slot_that_keeps_wal_for_nobody(shop: Shop, told: l
     shop.sql("SELECT pg_create_physical_replication_slot('journal', true)")
     try:
         shop.gate()
-        flows.prepare_release.tidy_up(shop.service, "v1.2.0")
+        tidy_up(shop, "v1.2.0")
         assert [text for text in told if "(journal)" in text and "max_slot_wal_keep_size" in text] == told
         assert len(told) == 1
 
         shop.sql("ALTER SYSTEM SET max_slot_wal_keep_size = '1GB'")
         shop.sql("SELECT pg_reload_conf(); SELECT pg_sleep(0.2)")
-        flows.prepare_release.tidy_up(shop.service, "v1.2.0")
+        tidy_up(shop, "v1.2.0")
         assert len(told) == 1
     finally:
         shop.sql("SELECT pg_drop_replication_slot('journal')")

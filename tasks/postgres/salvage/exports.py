@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
+from recovery.journals import journal_name, wants_journal
 from recovery.restore_points import RestorePoint
 from recovery.salvage_tables import Comparison, Kind, Table, plan_comparisons
 from recovery.salvages import Choice, Export, Found, Parted, judge_encoding, parted_beside, steps
@@ -30,6 +31,7 @@ from tasks.postgres.engines import engine_of
 from tasks.postgres.places import place_of
 from tasks.postgres.salvage.catalogs import READING, large_objects, moved_sequences, read_standing, read_tables
 from tasks.postgres.salvage.differences import changes, whole
+from tasks.postgres.salvage.journal import Journal, write_journal
 from tasks.postgres.salvage.statements import csv_header, csv_line, csv_row, sql_header, sql_row
 from tasks.retry import ON_UNAVAILABLE, spoken
 
@@ -46,7 +48,8 @@ def write_export(service: str, version: str, database: Database, point: RestoreP
     parted = parted_beside(database, point.name)
     if is_exported(parted) and not _put_aside(Path(parted.directory)):
         return f"skipped: {parted.directory} is there"
-    return _compare(parted, at_the_point(database, point))
+    journal = Journal(journal_name(service, version, point.name), point) if wants_journal(database) else None
+    return _compare(parted, at_the_point(database, point), journal)
 
 
 @task(name="write export of copy", task_run_name="export what {service} wrote after {version}", **ON_UNAVAILABLE)
@@ -55,7 +58,7 @@ def write_export_of_copy(service: str, version: str, parted: Parted, copy: Mappi
     """The same where somebody else has restored the copy at the point, which answers at an address of its own."""
     if is_exported(parted):
         return f"skipped: {parted.directory} is there"
-    return _compare(parted, session(parted.database, way_at(parted.database, copy)))
+    return _compare(parted, session(parted.database, way_at(parted.database, copy)), None)
 
 
 def is_exported(parted: Parted) -> bool:
@@ -116,7 +119,7 @@ def at_the_point(database: Database, point: RestorePoint) -> Iterator[Session]:
             yield asked
 
 
-def _compare(parted: Parted, copy: AbstractContextManager[Session]) -> str:
+def _compare(parted: Parted, copy: AbstractContextManager[Session], journal: Journal | None) -> str:
     """Write the export beside its place and rename it."""
     place = Path(parted.directory)
     part = place.with_name(f".{place.name}.part")
@@ -129,7 +132,9 @@ def _compare(parted: Parted, copy: AbstractContextManager[Session]) -> str:
                 side.rows(READING)
             complete = not read_standing(later).takes_writes  # asked first: what is written after it is in no snapshot
             with then.snapshot(), later.snapshot():
-                export = replace(_write(part, place, parted.point, then, later), complete=complete)
+                notes = write_journal(part, journal, later) if journal else ()
+                export = _write(part, place, parted.point, then, later)
+            export = replace(export, notes=export.notes + notes, complete=complete)
         _store(part / SUMMARY, TypeAdapter(Export).dump_json(export, indent=2))
         part.rename(place)
     except OSError as error:
