@@ -15,6 +15,7 @@ import yaml
 from infra.lab.githost import GitHost, git_host
 from infra.lab.postgres import Postgres, postgres
 from infra.lab.process import wait_until
+from recovery.journals import journal_name
 from tests.integration.plain_git import git, new_clone, rest
 from tests.integration.walker import Walker, walker
 from tests.integration.way_back import URL, Shop, new_shop
@@ -87,10 +88,10 @@ class Case:
             names += re.findall(r"RESTORE_POINT (\S+)", printed)
         return [name for name in names if name.startswith(f"{self.shop.service.name}-")]
 
-    def assert_one_point(self, *, burnt: bool) -> None:
+    def assert_one_point(self, *, burnt: bool, journal: bool = False) -> None:
         """One set; its point once in the archive and in the register, as recorded; one yes; no rest.
 
-        A forgotten replication slot fills the server's disk.
+        A forgotten replication slot fills the server's disk; where a journal is wanted there is that of the point.
         """
         shop, then = self.shop, self.shop.then()
         assert shop.sets() == [then.name]
@@ -101,7 +102,9 @@ class Case:
         assert len(self.points()) == len(set(self.points())) <= (2 if burnt else 1)
         assert then.before.counts == then.after.counts == {"public.orders": 100}
         assert self.statuses() == [("ripcord/gate", "success")]
-        assert shop.sql("SELECT slot_name FROM pg_replication_slots") == []
+        kept = [(journal_name(shop.service.name, "v1.2.0", then.name),)] if journal else []
+        mine = "database IS NULL OR database = current_database()"
+        assert shop.sql(f"SELECT slot_name::text FROM pg_replication_slots WHERE {mine}") == kept
         assert self.rests() == []
 
     def verify(self, data: Path) -> None:
@@ -137,10 +140,10 @@ class Stage:
 
 
 @contextmanager
-def stage(directory: Path) -> Iterator[Stage]:
+def stage(directory: Path, settings: Mapping[str, str] | None = None) -> Iterator[Stage]:
     """The servers, and the process that walks on them."""
     with (
-        postgres(directory / "archiving", archiving=True) as server,
+        postgres(directory / "archiving", settings=settings, archiving=True) as server,
         git_host(directory / "githost") as host,
         walker(directory, "tests.walks.databases") as process,
     ):

@@ -1,4 +1,4 @@
-"""kill -9 after every single effect of a gate that arms a parachute, then the gate again: one stands at the point.
+"""kill -9 after every single effect of a gate that arms a parachute and a journal, then the gate again: one of each.
 
 The witnesses are plain SQL on the parachute's port and on the primary, pg_waldump, the kernel's processes and the disk.
 """
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.integration.killed_database import Case, Manager, Stage, stage
@@ -17,12 +18,13 @@ BEGUN, RECORDED = "statement: INSERT", "renamed to then.json"  # between them a 
 # How often a server is asked until it stands differs from walk to walk: only the first effects are the same.
 SPARE = 8
 # It follows, and nothing is registered yet; the point is made, and nobody knows whether it stopped there; it did.
-DANGEROUS = ("task: arm parachute", RECORDED, "task: prove way back")
+DANGEROUS = ("task: arm parachute", "task: arm journal", RECORDED, "task: prove way back")
 
 
 @pytest.fixture(name="servers", scope="module")
 def _servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with stage(tmp_path_factory.mktemp("parachutes")) as servers:
+    settings = {"wal_level": "logical", "max_slot_wal_keep_size": "1GB"}
+    with stage(tmp_path_factory.mktemp("parachutes"), settings) as servers:
         yield servers
 
 
@@ -40,15 +42,25 @@ def parachuted(servers: Stage, place: Path) -> Iterator[Case]:
     """A case whose catalogue wants a parachute, with a place for it that nobody else uses."""
     with (
         pytest.MonkeyPatch.context() as patch,
-        sides_on(servers.server, parachute=True) as restore,
+        sides_on(servers.server, parachute=True, journal=has_decoding(servers)) as restore,
         servers.case(place, patch, Manager({"restore": restore}, {})) as case,
     ):
         yield case
+        mine = "pg_replication_slots WHERE database = current_database()"
+        case.shop.sql(f"SELECT pg_drop_replication_slot(slot_name) FROM {mine}")
+
+
+def has_decoding(servers: Stage) -> bool:
+    """Whether this PostgreSQL comes with contrib, which a journal needs."""
+    with psycopg.connect(servers.server.dsn()) as plain:
+        found = plain.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'amcheck'").fetchone()
+    return found is not None
 
 
 def assert_standing(case: Case, *, burnt: bool) -> None:
     """One point and its set, and beside them one parachute: paused exactly there, and cut off from the primary."""
-    case.assert_one_point(burnt=burnt)
+    assert case.shop.database.restore is not None
+    case.assert_one_point(burnt=burnt, journal=case.shop.database.restore.journal)
     case.verify(case.shop.place().data)
     sides = sides_of(case.shop)
     assert [path.name for path in sides.iterdir() if not path.name.startswith(".port-")] == [case.shop.point().name]

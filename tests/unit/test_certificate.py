@@ -1,4 +1,4 @@
-"""In which order a healthy release is certified: what is marked is looked at no more."""
+"""In which order a healthy release is certified: what is marked is looked at no more, and nothing is kept for it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ SHOP = Service.model_validate(
         "database": {
             "url_variable": "SHOP_URL", "backups": "/b", "archive": "/a",
             "restore": {
-                "sides": "/s", "parachute": True,
+                "sides": "/s", "parachute": True, "journal": True,
                 "pgbouncer": {"admin_variable": "POOLER_URL", "databases_file": "/p/databases.ini", "alias": "shop"},
             },
         },
@@ -38,6 +38,7 @@ def test_a_parachute_that_cannot_be_packed_yet_is_packed_by_the_next_cycle(monke
     monkeypatch.setattr(flows.monitor, "write_status", lambda *given: done.append("status"))
     monkeypatch.setattr(flows.monitor, "mark_revision", lambda *given: done.append("mark"))
     monkeypatch.setattr(flows.monitor, "pack_parachute", pack)
+    monkeypatch.setattr(flows.monitor, "drop_journals", lambda *given: done.append("drop"))
     watch = Watch("shop", "v1.2.0", NOW - timedelta(hours=1), NOW)
     judged = Judged(watch, Verdict(Answer.HEALTHY, "an hour went well", NOW), Deed.CERTIFY)
 
@@ -45,4 +46,4 @@ def test_a_parachute_that_cannot_be_packed_yet_is_packed_by_the_next_cycle(monke
         flows.monitor.certify(SHOP, judged)
     flows.monitor.certify(SHOP, judged)
 
-    assert done == ["status", "pack", "status", "pack", "mark"]
+    assert done == ["status", "pack", "status", "pack", "drop", "mark"]

@@ -29,7 +29,10 @@ from tests.walks.forks import serve
 VERSION = "v1.2.0"
 MIDST = 40  # files from which on a base backup or a copy has begun and is far from its end: an empty cluster has 900
 # The last is no writing: by then a copy runs, and is looked at.
-WRITES = re.compile(r"\s*(INSERT|UPDATE|CREATE|SELECT pg_(create_restore_point|switch_wal|last_wal_replay_lsn))")
+WRITES = re.compile(
+    r"\s*(INSERT|UPDATE|CREATE|SELECT pg_(create_restore_point|create_logical_replication_slot|drop_replication_slot|"
+    r"switch_wal|last_wal_replay_lsn))"
+)
 TARGET: dict[str, Callable[[list[str]], str | Path]] = {
     "pg_basebackup": lambda argv: argv[argv.index("--pgdata") + 1],
     "cp": lambda argv: argv[-1],
