@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from recovery.backups import parse_lsn
 from recovery.catalog import Service
 from recovery.cnpg_catalog import Cnpg
 from recovery.databases import Database
@@ -131,7 +132,7 @@ def choose_restored(candidates: Sequence[Candidate], damaged: Standing, register
     there. Raises Refused when no set of the damaged server's history is left.
     """
     ours = [c for c in candidates if (c.timeline, c.system_id) == (damaged.timeline, damaged.system_id)]
-    named = [c for c in ours if c.name == registered] or sorted(ours, key=lambda c: c.made_at)[-1:]
+    named = [c for c in ours if c.name == registered] or sorted(ours, key=lambda c: parse_lsn(c.lsn))[-1:]
     if not named:
         raise Refused(
             f"there is no set of the damaged server's timeline {damaged.timeline}: without it nobody knows what was "

@@ -8,6 +8,7 @@ from recovery.catalog import Service
 from recovery.databases import Database
 from recovery.errors import Refused
 from recovery.restore_points import show_age
+from recovery.sets import by_history
 from recovery.sides import judge_beside
 from tasks.postgres.connection import GRANTS, replicating, session
 from tasks.postgres.damaged import lacking_rights
@@ -48,7 +49,7 @@ def check_database(service: Service) -> str:
 
 
 def _sets(service: Service, database: Database, now: datetime) -> str:
-    proved = sorted(read_sets.fn(service.name, database), key=lambda each: each.made_at)
+    proved = by_history(read_sets.fn(service.name, database), lambda each: each)
     if not proved:
         return "no set is proved yet, the first gate makes one"
     return f"newest proved set {proved[-1].name}, {show_age(now - proved[-1].made_at)} old"

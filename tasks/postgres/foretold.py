@@ -9,6 +9,7 @@ from recovery.catalog import Service
 from recovery.errors import RecoveryError
 from recovery.outlooks import Outlook
 from recovery.restore_points import Then, WayBack
+from recovery.sets import by_history
 from tasks.postgres.notes import read_note
 from tasks.retry import LOOKING_AGAIN
 
@@ -26,5 +27,5 @@ def read_foretold(service: Service, version: str) -> Outlook | None:
         with suppress(RecoveryError, OSError):
             then, way = read_note(path, Then), read_note(path.with_name("proof.json"), WayBack)
             if then and way and way.outlook and (then.service, then.version) == (service.name, version):
-                found.append((then.made_at, way.outlook))
-    return max(found, key=lambda each: each[0])[1] if found else None
+                found.append((then, way.outlook))
+    return by_history(found, lambda each: each[0])[-1][1] if found else None

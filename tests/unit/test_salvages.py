@@ -83,7 +83,7 @@ def test_any_other_two_are_refused_with_the_reason(damaged: Standing, restored: 
 def test_the_point_is_that_of_the_damaged_servers_history() -> None:
     """The restored server's register names it; a gate that came after the restore does not mislead."""
     old, new, after = (
-        Candidate(name, "0/1", datetime(2026, 3, day, tzinfo=UTC), timeline, "77")
+        Candidate(name, f"0/{day}", datetime(2026, 3, day, tzinfo=UTC), timeline, "77")
         for name, day, timeline in (("a-1", 1, 1), ("a-2", 2, 1), ("a-3", 3, 2))
     )
     foreign = replace(new, name="foreign", system_id="1", made_at=datetime(2027, 1, 1, tzinfo=UTC))
