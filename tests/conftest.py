@@ -1,5 +1,6 @@
-"""Where the tests work and how they are shared out: the acceptance tests' world to one process, the rest by file."""
+"""Where the tests work and how they are shared out: what shares a world or a control plane to one process each."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from tests.memory import move_in, move_out
 from tests.objections import Objections
 
 ROOM = pytest.StashKey[Path]()
+# Files whose tests take the control plane of the session; of those that break one each has its own.
+ON_THE_CLUSTER = re.compile(r"tests/integration/test_.*(cnpg|kubernetes(?!_failures)|restore_secret)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -58,7 +61,9 @@ class ByServers(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "world" if file.startswith("tests/acceptance/") else file
+        if file.startswith("tests/acceptance/"):
+            return "world"
+        return "cluster" if ON_THE_CLUSTER.match(file) else file
 
 
 @pytest.hookimpl(optionalhook=True)
