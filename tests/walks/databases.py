@@ -1,4 +1,4 @@
-"""Walk the gate on the systems of the environment, and die after its n-th effect, as often as asked.
+"""Walk the gate or the drill on the systems of the environment, and die after its n-th effect, as often as asked.
 
 usage: python -m tests.walks.databases, with one line for each walk on standard input, see `tests.walks.forks`.
 
@@ -51,9 +51,13 @@ def stand_aside() -> None:
 
 def walks() -> dict[str, Callable[[], object]]:
     """The flows as the plain functions that they are."""
+    from flows.drill import drill
     from flows.prepare_release import prepare_release
 
-    return {"gate": lambda: prepare_release.fn(read_catalogue().services[0].name, VERSION, rehearse=False)}
+    return {
+        "gate": lambda: prepare_release.fn(read_catalogue().services[0].name, VERSION, rehearse=False),
+        "drill": lambda: drill.fn(read_catalogue().services[0].name),
+    }
 
 
 def walk(procedure: Callable[[], object], last: int) -> None:
