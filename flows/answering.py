@@ -31,11 +31,11 @@ def say_yes_or_no(
         allowed = judge_unproved(database, error, taken_back(entry, version))
         if allowed is None:
             with suppress(RecoveryError):  # a Git host that does not answer must not hide why
-                write_status(entry, version, state_of(error), str(error), STATUS_CONTEXT)
+                write_status(entry, version, state_of(error), str(error), STATUS_CONTEXT, anew=True)
             raise
         way = allowed
     way = foretold(way, ahead)
-    write_status(entry, version, state_of(way), describe(way), STATUS_CONTEXT)
+    write_status(entry, version, state_of(way), describe(way), STATUS_CONTEXT, anew=True)
     show(f"gate-{entry.name}-{version}", show_way(entry.name, version, way), way.sentence)
     return way
 

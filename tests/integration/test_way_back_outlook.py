@@ -137,7 +137,7 @@ def test_what_git_does_not_tell_is_said_and_refuses_nothing(team: Team) -> None:
     """The tag is not there yet, or the Git host is down: the way back is proved all the same."""
     shop = team.shop
     entry = shop.service
-    team.patch.setattr(flows.answering, "write_status", lambda *said: None)
+    team.patch.setattr(flows.answering, "write_status", lambda *said, **named: None)
     for address, why in ((team.host.url, "no tag v1.2.0"), ("http://127.0.0.1:1", "127.0.0.1:1")):
         team.patch.setenv("RIPCORD_GITHUB_GIT_URL", address)
         team.patch.setattr(flows.prepare_release, "read_service", lambda name: entry)

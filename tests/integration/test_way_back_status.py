@@ -14,7 +14,10 @@ from tests.integration.way_back import new_shop
 
 
 def test_yes_and_no_stand_on_the_tags_commit(host: GitHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused is a failure with its reason; allowed unproved is a success that says so; proved is a success."""
+    """Refused is a failure with its reason; allowed unproved is a success that says so; proved is another one.
+
+    A repeat that only counts and times otherwise writes nothing.
+    """
     with (
         postgres(tmp_path / "archiving", archiving=True) as server,
         new_shop(server, "shop", monkeypatch) as shop,
@@ -38,5 +41,13 @@ def test_yes_and_no_stand_on_the_tags_commit(host: GitHost, tmp_path: Path, monk
         newest = repository.get("/commits/v1.2.0/statuses")[0]
         assert (newest["context"], newest["state"]) == ("ripcord/gate", "failure")
 
-        assert gate(smoke=wrong, allow_unproved=True)[:2] == ("ripcord/gate", "success")
-        assert gate()[:2] == ("ripcord/gate", "success")
+        context, state, said = gate(smoke=wrong, allow_unproved=True)
+        assert (context, state) == ("ripcord/gate", "success")
+        assert "unproved" in said
+        context, state, said = gate()
+        assert (context, state) == ("ripcord/gate", "success")
+        assert "a copy was restored to" in said
+        assert "unproved" not in said
+        written = len(repository.get("/commits/v1.2.0/statuses"))
+        assert gate() == (context, state, said)
+        assert len(repository.get("/commits/v1.2.0/statuses")) == written
