@@ -7,6 +7,7 @@ from recovery.backups import judge_server
 from recovery.catalog import Service
 from recovery.databases import Database
 from recovery.errors import Refused
+from recovery.journals import judge_journal
 from recovery.restore_points import show_age
 from recovery.sets import by_history
 from recovery.sides import judge_beside
@@ -38,6 +39,7 @@ def check_database(service: Service) -> str:
     server = read_server.fn(database)
     said = judge_server(server, database, read_room.fn(database, "check"))
     judge_beside(server, database)
+    judge_journal(server, database)
     with session(database) as asked:
         lacking = [str(row[0]) for row in asked.rows(_LACKING)]
     if lacking:

@@ -21,7 +21,7 @@ from tasks.postgres.temporary import last_words
 RECOVERY_SECONDS = 6 * 3600.0  # replay of a long chain; a server that died is noticed at once
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.05
-SEGMENT = 16 << 20  # bytes of one file of WAL, where nobody has chosen otherwise
+_SEGMENT = 16 << 20  # bytes of one file of WAL, where nobody has chosen otherwise
 _TAKEN = ("Address already in use", "could not bind", "could not create any TCP/IP sockets")
 
 
@@ -129,7 +129,7 @@ class Standing:
 
     def judge_room(self) -> None:
         """Raises Unavailable when it could not write as much as its first segment: nor could it say so in its log."""
-        if shutil.disk_usage(self.place).free < SEGMENT:
+        if shutil.disk_usage(self.place).free < _SEGMENT:
             raise Unavailable(f"the disk of {self.data} is full: make room there")
 
     def reload(self) -> None:

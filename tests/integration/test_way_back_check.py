@@ -112,6 +112,10 @@ def test_what_a_restore_would_need_is_tried_too(
         with pytest.raises(Refused, match="name the file that its %include takes in"):
             check_database(street.shop.with_(restore=other).service)
 
+        journalled = street.restore.model_copy(update={"journal": True})
+        with pytest.raises(Refused, match="`journal` needs wal_level logical"):
+            check_database(street.shop.with_(restore=journalled).service)
+
         street.shop.sql(GRANTS)
         street.shop.sql("GRANT CREATE ON DATABASE rights TO gate")
         words = f"host=127.0.0.1 port={port} user=gate dbname=rights password='a gate\\'s own'"
