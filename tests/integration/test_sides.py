@@ -160,7 +160,7 @@ def test_the_settings_and_the_rules_of_the_original_come_along(shop: Shop) -> No
     for name in ("max_connections", "deadlock_timeout", "search_path", "commit_delay", "fsync", "TimeZone"):
         assert ask(shop, f"SHOW {name}") == shop.sql(f"SHOW {name}"), name
     assert ask(shop, RULES)[1:] == shop.sql(RULES)
-    assert ask(shop, RULES)[0][:3] == ("local", ["all"], ["all"])
+    assert ask(shop, RULES)[0][:3] == ("local", ["all", "replication"], ["all"])
     assert ask(shop, "SHOW archive_mode; ") == [("on",)]
     assert ask(shop, "SHOW archive_command") == [("",)]
     assert ask(shop, "SHOW data_directory") != shop.sql("SHOW data_directory")
