@@ -13,6 +13,7 @@ from tests.memory import move_in, move_out
 from tests.objections import Objections
 
 ROOM = pytest.StashKey[Path]()
+MOSTLY_WAITS = "tests/acceptance/test_blind.py"  # until a person is woken: beside the other trials, not before them
 # Files whose tests take the control plane of the session; of those that break one each has its own.
 ON_THE_CLUSTER = re.compile(r"tests/integration/test_.*(cnpg|kubernetes(?!_failures)|restore_secret)")
 
@@ -62,7 +63,7 @@ class ByServers(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         if file.startswith("tests/acceptance/"):
-            return "world"
+            return "waiting" if file == MOSTLY_WAITS else "world"
         return "cluster" if ON_THE_CLUSTER.match(file) else file
 
 
