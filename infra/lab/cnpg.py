@@ -51,8 +51,8 @@ class Operator:
         self._thread = threading.Thread(target=self._run, name="cnpg", daemon=True)
 
     def server(self, name: str) -> Instance:
-        """The PostgreSQL of a Cluster, of the newest that has the name. Raises LabError when there is none."""
-        found = next((server for known, server, _ in reversed([*self._servers.values()]) if known == name), None)
+        """The PostgreSQL of a Cluster. Raises LabError when there is none."""
+        found = next((server for known, server, _ in self._servers.values() if known == name), None)
         if found is None:
             raise LabError(f"the Cluster {name} has no server: {'; '.join(self.log) or 'it is not up yet'}")
         return found
@@ -74,6 +74,7 @@ class Operator:
 
     def _reconcile(self) -> None:
         clusters = self._list("clusters")
+        # First: of two servers of one name the removed Cluster's would be asked.
         for uid in self._servers.keys() - {each["metadata"]["uid"] for each in clusters}:
             self._servers.pop(uid)[2].close()
         for each in clusters:

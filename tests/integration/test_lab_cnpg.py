@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.lab.cnpg import crds, install
+from infra.lab.cnpg import Operator, crds, install
 from infra.lab.kubernetes import Cluster
 from infra.lab.process import LabError
 from recovery.cnpg_settings import CARRIED, CHANGED
@@ -119,3 +119,19 @@ def test_ripcord_deletes_only_what_it_made_for_a_proof(knowing: Cluster) -> None
 def test_ripcord_may_no_more_than_it_needs(knowing: Cluster, verb: str, resource: str, allowed: bool) -> None:
     """A Secret or a Service is allowed by its name, in a Role of the team's own."""
     assert may(knowing, "ripcord", verb, resource) is allowed
+
+
+def test_a_cluster_of_the_same_name_finds_the_earlier_ones_server_gone(cluster: Cluster, operator: Operator) -> None:
+    """Also where the operator, busy with another, saw no moment in which the name was nobody's."""
+    kind, body = "clusters.postgresql.cnpg.io", manifest("anew", cluster_spec(backup=None))
+    cluster.kubectl("-n", "acme", "create", "-f", "-", input=body)
+    earlier = operator.wait_for("anew")
+
+    cluster.kubectl("-n", "acme", "create", "-f", "-", input=manifest("busy", cluster_spec(backup=None)))
+    cluster.kubectl("-n", "acme", "wait", kind, "busy", "--for=jsonpath={.status.phase}=Setting up primary")
+    cluster.kubectl("-n", "acme", "delete", kind, "anew", "--wait=false")
+    cluster.kubectl("-n", "acme", "create", "-f", "-", input=body)
+
+    assert operator.wait_for("anew") is not earlier
+    assert not earlier.up
+    cluster.kubectl("-n", "acme", "delete", kind, "anew", "busy")
