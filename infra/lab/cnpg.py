@@ -167,9 +167,10 @@ class Operator:
         if all(known.get(key) == value or _same(known.get(key), value) for key, value in status.items()):
             return
         name = found["metadata"]["name"]
-        body = {"status": status}
+        # Only of the very object that was seen: another may have its name by now, and is not up because this one was.
+        body = {"metadata": {"resourceVersion": found["metadata"]["resourceVersion"]}, "status": status}
         told = self._ask("PATCH", f"{API}/{plural}/{name}/status", body, "application/merge-patch+json")
-        found["status"] = told["status"]
+        found["metadata"], found["status"] = told["metadata"], told["status"]
 
     def _make_service(self, found: Json) -> None:
         metadata = found["metadata"]

@@ -135,3 +135,19 @@ def test_a_cluster_of_the_same_name_finds_the_earlier_ones_server_gone(cluster: 
     assert operator.wait_for("anew") is not earlier
     assert not earlier.up
     cluster.kubectl("-n", "acme", "delete", kind, "anew", "busy")
+
+
+def test_a_cluster_of_the_same_name_is_not_healthy_because_the_earlier_ones_server_came_up(
+    cluster: Cluster, operator: Operator
+) -> None:
+    """Its status is written by who sees to it, and not by who is still busy with the one that was removed."""
+    kind, body = "clusters.postgresql.cnpg.io", manifest("early", cluster_spec(backup=None))
+    cluster.kubectl("-n", "acme", "create", "-f", "-", input=body)
+    cluster.kubectl("-n", "acme", "wait", kind, "early", "--for=jsonpath={.status.phase}=Setting up primary")
+    cluster.kubectl("-n", "acme", "delete", kind, "early", "--wait=false")
+    cluster.kubectl("-n", "acme", "create", "-f", "-", input=body)
+    uid = cluster.kubectl("-n", "acme", "get", kind, "early", "-o", "jsonpath={.metadata.uid}")
+
+    cluster.kubectl("-n", "acme", "wait", kind, "early", "--for=jsonpath={.status.phase}=Cluster in healthy state")
+    assert uid in str(operator.server("early").passfile)
+    cluster.kubectl("-n", "acme", "delete", kind, "early")
