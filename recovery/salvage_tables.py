@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 Key = tuple[int | str, ...]
+INTEGERS = ("smallint", "integer", "bigint")
+"""Types whose values are compared whatever each side's width."""
 
 
 class Kind(StrEnum):
@@ -115,11 +117,15 @@ def _compare(then: Table, later: Table) -> tuple[Comparison | None, list[str]]:
     written = tuple(column for column in common if not column.generated and not theirs[column.name].generated)
     if not written:
         return None, [*notes, f"{_shown(then)} has no column in common"]
-    known = {*then.key} <= {column.name for column in written} and then.key == later.key
-    key = then.key if known else ()
+    alike = {column.name for column in written if _comparable(column.type, theirs[column.name].type)}
+    key = then.key if {*then.key} <= alike and then.key == later.key else ()
     if not key:
         notes.append(f"{_shown(then)} has no key: its rows are known by all that is in them")
     return Comparison(then, written, key), notes
+
+
+def _comparable(then: str, later: str) -> bool:
+    return then == later or {then, later} <= {*INTEGERS}
 
 
 def _shown(table: Table) -> str:

@@ -9,6 +9,7 @@ from psycopg import sql
 
 from infra.lab.postgres import Postgres, postgres
 from recovery.errors import Refused, Unavailable
+from recovery.salvage_tables import Kind
 from recovery.salvages import Choice
 from tasks.postgres.salvage import applying, read_servers
 from tests.integration.salvaging import (
@@ -141,6 +142,49 @@ def test_what_the_schema_lost_or_got_since_is_said(make: Make) -> None:
     assert (rows[0], sorted(rows[1:])) == ('"id","v"', ['"1",""', '"2","b"'])
     assert world.sql("restored", "SELECT * FROM wide ORDER BY id") == [(1, "g", "s", "new"), (2, "g", "s", "k")]
     assert conflicts(world) == [("public.wide", "inserted", "id = 3", "value too long for type character varying(3)")]
+
+
+def test_a_key_that_is_equal_and_written_otherwise_is_the_same_row(make: Make) -> None:
+    """As `1 mon` and `30 days` are: the row was changed, not deleted and put in anew."""
+    world = make(
+        "CREATE DOMAIN price AS numeric; CREATE TABLE terms (term interval, at price, v text, PRIMARY KEY (term, at));"
+        "INSERT INTO terms VALUES ('1 mon', 1, 'kept'), ('1 mon', 2, 'old'), ('30 days', 3, 'gone'), ('1 day', 1, 'k')"
+    )
+    world.sql("damaged", "UPDATE terms SET term = '30 days', v = 'new' WHERE at = 2; DELETE FROM terms WHERE at = 3")
+    world.sql("damaged", "UPDATE terms SET at = 1.0 WHERE term = '1 day'; INSERT INTO terms VALUES ('2 mon', 1, 'put')")
+
+    export = world.export()
+    world.apply()
+
+    assert [dict(found.counts) for found in export.tables] == [{Kind.INSERTED: 1, Kind.CHANGED: 2, Kind.DELETED: 1}]
+    assert world.contents("restored") == world.contents("damaged")
+
+
+def test_a_key_of_another_type_is_no_longer_a_key_but_a_wider_number_is(make: Make) -> None:
+    """A migration made the number wider, and of a text a uuid; what the old type cannot hold stays out and is said."""
+    ids = [f"00000000-0000-0000-0000-00000000000{at}" for at in range(4)]
+    world = make(
+        "CREATE TABLE wider (id int PRIMARY KEY, v text); INSERT INTO wider VALUES (1, 'a'), (2, 'b'), (3, 'c');"
+        "CREATE TABLE typed (id text PRIMARY KEY, v text);"
+        f"INSERT INTO typed VALUES ('{ids[0]}', 'a'), ('{ids[1]}', 'b')"
+    )
+    world.sql("damaged", "ALTER TABLE wider ALTER id TYPE bigint; ALTER TABLE typed ALTER id TYPE uuid USING id::uuid")
+    world.sql("damaged", "INSERT INTO wider VALUES (4, 'd'), (3000000000, 'e'); UPDATE wider SET v = 'B' WHERE id = 2")
+    world.sql("damaged", f"DELETE FROM wider WHERE id = 3; INSERT INTO typed VALUES ('{ids[2]}', 'c')")
+    world.sql("damaged", f"UPDATE typed SET v = 'B' WHERE id = '{ids[1]}'")
+
+    export = world.export()
+    world.apply()
+
+    assert {found.table: dict(found.counts) for found in export.tables} == {
+        "public.typed": {Kind.INSERTED: 2, Kind.DELETED: 1},
+        "public.wider": {Kind.INSERTED: 2, Kind.CHANGED: 1, Kind.DELETED: 1},
+    }
+    assert world.sql("restored", "SELECT * FROM wider ORDER BY id") == [(1, "a"), (2, "B"), (4, "d")]
+    assert world.sql("restored", "SELECT * FROM typed ORDER BY id") == list(zip(ids, "aBc", strict=False))
+    too_large = 'value "3000000000" is out of range for type integer'
+    assert conflicts(world) == [("public.wider", "inserted", "id = 3000000000", too_large)]
+    assert "public.typed has no key: its rows are known by all that is in them" in export.notes
 
 
 def test_a_row_that_somebody_holds_changes_nothing_and_may_be_tried_again(

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
@@ -75,6 +75,7 @@ VALUES = KEYS | {
 }
 PLACES = 'SELECT ctid::text FROM odd AS o ORDER BY o::text COLLATE "C", ctid'
 Row = tuple[str | None, ...]
+EQUAL = (["interval", "bigint"], 2, [("1 mon", "0"), ("1 mon", "1")], [("update", 0, 0, "30 days")], [])
 QUICK = (Phase.explicit, Phase.generate)  # a failure is made smaller by the torture, which has the time
 
 
@@ -219,12 +220,14 @@ def check(world: Three, story: tuple[list[str], int, list[Row], list[Any], list[
 
 @settings(max_examples=30, deadline=None, derandomize=True, phases=QUICK, suppress_health_check=list(HealthCheck))
 @given(story=stories())
+@example(story=EQUAL)
 def test_what_is_taken_back_is_what_a_dict_says(world: Three, story: Any) -> None:
     """A seeded sample; whatever customers wrote meanwhile is left alone."""
     check(world, story)
 
 
 @pytest.mark.torture
+@pytest.mark.timeout(3600)
 @settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(story=stories())
 def test_torture_of_what_is_taken_back(world: Three, story: Any) -> None:

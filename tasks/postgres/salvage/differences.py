@@ -4,13 +4,13 @@ Only keys and digests travel; the rows themselves are fetched where the digests 
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
-from recovery.salvage_tables import Comparison, Difference, Key, Kind, Table, merge, merge_counted
+from recovery.salvage_tables import INTEGERS, Comparison, Difference, Key, Kind, Table, merge, merge_counted
 from tasks.postgres.connection import Session, quoted
 
 BATCH = 500  # rows that are fetched at once
-_INTEGERS = ("smallint", "integer", "bigint")
 _FLOATS = ("real", "double precision")
 
 Values = tuple[str | None, ...]
@@ -34,18 +34,28 @@ def whole(columns: Sequence[str]) -> str:
     return f"ROW({', '.join(columns)})::text"
 
 
+def cast_of(kind: str) -> str:
+    """As what the text of a key is compared: a number as the widest, for a migration may have widened the column."""
+    return "bigint" if kind in INTEGERS else kind
+
+
 def digest(table: Comparison) -> str:
     """The digest of a row as its server computes it."""
     return f"encode(sha256(convert_to({whole([quoted(c.name) for c in table.columns])}, 'UTF8')), 'hex')"
 
 
 def _changes_by_key(then: Session, later: Session, table: Comparison) -> Iterator[Change]:
+    """A key that is equal and written otherwise, as 1 mon and 30 days are, is of one row: told where it was changed."""
     different = merge(*(_keys(side.stream(_by_key(table))) for side in (then, later)))
+    plain = {column.type for column in table.columns if column.name in table.key} <= {*INTEGERS}
     while batch := list(islice(different, BATCH)):
-        was = _fetch(then, table, [each.key for each in batch if each.kind is not Kind.INSERTED])
-        became = _fetch(later, table, [each.key for each in batch if each.kind is not Kind.DELETED])
+        was = _fetch(then, table, [each.key for each in batch if not (plain and each.kind is Kind.INSERTED)])
+        became = _fetch(later, table, [each.key for each in batch if not (plain and each.kind is Kind.DELETED)])
         for each in batch:
-            yield each, was.get(each.key), became.get(each.key)
+            if each.kind is Kind.INSERTED and each.key in was:
+                yield replace(each, kind=Kind.CHANGED, then=1), was[each.key], became[each.key]
+            elif each.kind is not Kind.DELETED or each.key not in became:
+                yield each, was.get(each.key), became.get(each.key)
 
 
 def _changes_without_key(then: Session, later: Session, table: Comparison) -> Iterator[Change]:
@@ -79,7 +89,7 @@ def _key_columns(table: Comparison) -> list[tuple[str, bool]]:
     written = []
     for column in table.key:
         name, kind = quoted(column), types[column]
-        if kind in _INTEGERS:
+        if kind in INTEGERS:
             written.append((name, True))
         elif kind == "numeric":
             written.append((f"trim_scale({name})::text", False))
@@ -101,7 +111,9 @@ def _fetch(side: Session, table: Comparison, keys: list[Key]) -> dict[Key, Value
     types = {column.name: column.type for column in table.columns}
     wanted = ", ".join(f"${number}::text[]" for number in range(1, len(table.key) + 1))
     names = ", ".join(f"k{number}" for number in range(len(table.key)))
-    same = " AND ".join(f"t.{quoted(column)} = k.k{number}::{types[column]}" for number, column in enumerate(table.key))
+    same = " AND ".join(
+        f"t.{quoted(column)} = k.k{number}::{cast_of(types[column])}" for number, column in enumerate(table.key)
+    )
     texts = ", ".join(f"t.{quoted(column.name)}::text" for column in table.columns)
     key = ", ".join(f"k.k{number}" for number in range(len(table.key)))
     statement = f"SELECT {key}, {texts} FROM unnest({wanted}) AS k({names}) JOIN {source(table.table)} AS t ON {same}"

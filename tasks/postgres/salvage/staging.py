@@ -5,7 +5,7 @@ from pathlib import Path
 
 from recovery.salvage_tables import Comparison, Kind
 from tasks.postgres.connection import Session, quoted
-from tasks.postgres.salvage.differences import source, whole
+from tasks.postgres.salvage.differences import cast_of, source, whole
 from tasks.postgres.salvage.statements import insert_into, nothing_hangs_on
 
 BLOCK = 1 << 20  # bytes
@@ -146,7 +146,8 @@ class Staged:
 
     def _same_key(self) -> str:
         types = {column.name: column.type for column in self._table.columns}
-        return " AND ".join(f"t.{quoted(key)} = ({self._either(key)})::{types[key]}" for key in self._table.key)
+        same = ((quoted(key), self._either(key), cast_of(types[key])) for key in self._table.key)
+        return " AND ".join(f"t.{name} = ({written})::{kind}" for name, written, kind in same)
 
     def _either(self, column: str) -> str:
         at = [each.name for each in self._table.columns].index(column)
