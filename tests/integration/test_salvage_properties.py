@@ -75,12 +75,13 @@ VALUES = KEYS | {
 }
 PLACES = 'SELECT ctid::text FROM odd AS o ORDER BY o::text COLLATE "C", ctid'
 Row = tuple[str | None, ...]
-EQUAL = (["interval", "bigint"], 2, [("1 mon", "0"), ("1 mon", "1")], [("update", 0, 0, "30 days")], [])
+Story = tuple[list[str], int, list[Row], list[Any], list[Any]]
+EQUAL: Story = (["interval", "bigint"], 2, [("1 mon", "0"), ("1 mon", "1")], [("update", 0, 0, "30 days")], [])
 QUICK = (Phase.explicit, Phase.generate)  # a failure is made smaller by the torture, which has the time
 
 
 @st.composite
-def stories(draw: st.DrawFn) -> tuple[list[str], int, list[Row], list[Any], list[Any]]:
+def stories(draw: st.DrawFn) -> Story:
     """Columns, how many of them are the key, the rows at the point, and what was written on either side after it."""
     keys = draw(st.lists(st.sampled_from(sorted(KEYS)), max_size=3))
     types = keys + draw(st.lists(st.sampled_from(sorted(VALUES)), min_size=0 if keys else 1, max_size=4))
@@ -185,7 +186,7 @@ def of(side: Side, keyed: bool) -> dict[Any, Any]:
     return dict(rows) if keyed else dict(Counter(row for _, row in rows))
 
 
-def check(world: Three, story: tuple[list[str], int, list[Row], list[Any], list[Any]]) -> None:
+def check(world: Three, story: Story) -> None:
     """Play a story, export, take all back, and compare with the dict."""
     types, keys, rows, damaged, customers = story
     shutil.rmtree(world.place, ignore_errors=True)
