@@ -6,7 +6,7 @@ The witnesses are the managers' own lists, boto3, pg_waldump, plain SQL, plain H
 import random
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,9 +20,12 @@ from tests.integration.managers import barmans, path_of_barman, pgbackrests, wit
 
 Watch = Callable[[Case], None]
 Kept = tuple[Stage, Manager, Watch]
+Way = Callable[[Path], AbstractContextManager[Kept]]
 BEGUN, RECORDED = "statement: INSERT", "renamed to then.json"  # between them a name may be used that nothing records
 # Of two walks one may need a segment more, each of which is fetched and looked at: only the first effects are the same.
 SPARE = 4
+# Each backup holds the databases of all cases before it: those of all effects would fill the memory.
+SHARING = 15
 DANGEROUS = (
     "in barman backup", "after barman backup", "in pgbackrest backup", "in pgbackrest restore",
     "in pg_basebackup", "renamed to set",
@@ -88,10 +91,16 @@ def by_bucket(place: Path) -> Iterator[Kept]:
 
 
 @pytest.fixture(
-    name="kept", scope="module", params=[by_barman, by_pgbackrest, pytest.param(by_bucket, marks=pytest.mark.torture)]
+    name="way", scope="module", params=[by_barman, by_pgbackrest, pytest.param(by_bucket, marks=pytest.mark.torture)]
 )
-def _kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
-    with request.param(tmp_path_factory.mktemp("kept")) as kept:
+def _way(request: pytest.FixtureRequest) -> Way:
+    way: Way = request.param
+    return way
+
+
+@pytest.fixture(name="kept", scope="module")
+def _kept(way: Way, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    with way(tmp_path_factory.mktemp("kept")) as kept:
         yield kept
 
 
@@ -133,8 +142,11 @@ def test_a_gate_killed_anywhere_goes_on(kept: Kept, effects: list[str], tmp_path
 @pytest.mark.torture
 @pytest.mark.timeout(7200)
 def test_every_gate_killed_after_every_effect_goes_on(
-    kept: Kept, effects: list[str], tmp_path_factory: pytest.TempPathFactory
+    way: Way, effects: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """All of them, each on a database of its own."""
-    for number in range(1, len(effects) + 1 - SPARE):
-        survive(kept, number, tmp_path_factory.mktemp(f"kill{number}"))
+    """All of them, each on a database of its own, and some on servers of their own."""
+    last = len(effects) - SPARE
+    for first in range(1, last + 1, SHARING):
+        with way(tmp_path_factory.mktemp("anew")) as kept:
+            for number in range(first, min(first + SHARING, last + 1)):
+                survive(kept, number, tmp_path_factory.mktemp(f"kill{number}"))

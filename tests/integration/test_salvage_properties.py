@@ -165,8 +165,8 @@ class Side:
 
 
 def _comparable(kind: str) -> str:
-    # By hash functions of PostgreSQL's own: equal keys have the same, whatever they look like.
-    hashes = {"numeric": "hash_numeric_extended({}, 1)", "float8": "hashfloat8extended({}, 1)",
+    # By hash functions of PostgreSQL's own: equal keys have the same, whatever they look like. A number's has no sign.
+    hashes = {"numeric": "concat(sign({0}), ' ', hash_numeric_extended({0}, 1))", "float8": "hashfloat8extended({}, 1)",
               "interval": "interval_hash_extended({}, 1)"}  # fmt: skip
     return hashes.get(kind, "{}::text")
 
