@@ -1,7 +1,9 @@
 """CloudNativePG's kinds in a real API server, the rules of its webhook, and what ripcord may do there."""
 
 import json
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 import yaml
 
 from infra.lab.cnpg import Operator, crds, install
+from infra.lab.cnpg_servers import Instance, instance
 from infra.lab.kubernetes import Cluster
 from infra.lab.process import LabError
 from recovery.cnpg_settings import CARRIED, CHANGED
@@ -16,6 +19,7 @@ from tests.integration.cnpg_shop import STORE, cluster_spec
 from tests.integration.kubectl import may
 
 ORIGIN = {"name": "origin", "barmanObjectStore": STORE}
+KIND = "clusters.postgresql.cnpg.io"
 TARGET = {"backupID": "20260101T110000", "targetName": "point"}
 
 
@@ -24,7 +28,7 @@ def _knowing(cluster: Cluster) -> Iterator[Cluster]:
     """A control plane that knows the kinds, with nobody who reconciles them."""
     install(cluster)
     yield cluster
-    cluster.kubectl("-n", "acme", "delete", "clusters.postgresql.cnpg.io", "--all")
+    cluster.kubectl("-n", "acme", "delete", KIND, "--all")
 
 
 def manifest(name: str, spec: dict[str, Any], **metadata: Any) -> str:
@@ -42,7 +46,7 @@ def recovering(**more: Any) -> dict[str, Any]:
 def test_every_field_of_a_cluster_is_decided_about() -> None:
     """Carried over, or changed for a reason: a CRD with a field that nobody has looked at fails here."""
     known = [each for file in crds() for each in yaml.safe_load_all(file.read_text())]
-    [crd] = [each for each in known if each["metadata"]["name"] == "clusters.postgresql.cnpg.io"]
+    [crd] = [each for each in known if each["metadata"]["name"] == KIND]
     [version] = [each for each in crd["spec"]["versions"] if each["name"] == "v1"]
     fields = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
 
@@ -89,18 +93,17 @@ def test_ripcord_deletes_only_what_it_made_for_a_proof(knowing: Cluster) -> None
     roles = [{}, {"ripcord.dev/role": "proof"}, {"ripcord.dev/role": "drill"}]
     for name, labels in zip(("guarded", "guarded-proof", "guarded-drill"), roles, strict=True):
         knowing.kubectl("-n", "acme", "create", "-f", "-", input=manifest(name, {"instances": 1}, labels=labels))
-    kind = "clusters.postgresql.cnpg.io"
 
     for attempt, why in (
-        (["delete", kind, "guarded"], "ripcord deletes no Cluster but the copies"),
-        (["patch", kind, "guarded", "--type=merge", '-p={"spec":{"instances":2}}'], "changes no more of a Cluster"),
-        (["label", kind, "guarded", "ripcord.dev/role=proof"], "changes no more of a Cluster"),
+        (["delete", KIND, "guarded"], "ripcord deletes no Cluster but the copies"),
+        (["patch", KIND, "guarded", "--type=merge", '-p={"spec":{"instances":2}}'], "changes no more of a Cluster"),
+        (["label", KIND, "guarded", "ripcord.dev/role=proof"], "changes no more of a Cluster"),
     ):
         with pytest.raises(LabError, match=why):
             knowing.kubectl("-n", "acme", *attempt, kubeconfig=ripcord)
-    knowing.kubectl("-n", "acme", "annotate", kind, "guarded", "cnpg.io/fencedInstances=[]", kubeconfig=ripcord)
-    knowing.kubectl("-n", "acme", "delete", kind, "guarded-proof", "guarded-drill", kubeconfig=ripcord)
-    knowing.kubectl("-n", "acme", "delete", kind, "guarded")
+    knowing.kubectl("-n", "acme", "annotate", KIND, "guarded", "cnpg.io/fencedInstances=[]", kubeconfig=ripcord)
+    knowing.kubectl("-n", "acme", "delete", KIND, "guarded-proof", "guarded-drill", kubeconfig=ripcord)
+    knowing.kubectl("-n", "acme", "delete", KIND, "guarded")
 
 
 @pytest.mark.parametrize(
@@ -121,33 +124,66 @@ def test_ripcord_may_no_more_than_it_needs(knowing: Cluster, verb: str, resource
     assert may(knowing, "ripcord", verb, resource) is allowed
 
 
-def test_a_cluster_of_the_same_name_finds_the_earlier_ones_server_gone(cluster: Cluster, operator: Operator) -> None:
+@pytest.fixture(name="raising")
+def _raising(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """No server is raised before it is set."""
+    told = threading.Event()
+
+    @contextmanager
+    def told_to(*given: Any) -> Iterator[Instance]:
+        assert told.wait(120)
+        with instance(*given) as server:
+            yield server
+
+    monkeypatch.setattr("infra.lab.cnpg.instance", told_to)
+    yield told
+    told.set()
+
+
+def test_a_cluster_of_the_same_name_finds_the_earlier_ones_server_gone(
+    cluster: Cluster, operator: Operator, raising: threading.Event
+) -> None:
     """Also where the operator, busy with another, saw no moment in which the name was nobody's."""
-    kind, body = "clusters.postgresql.cnpg.io", manifest("anew", cluster_spec(backup=None))
-    cluster.kubectl("-n", "acme", "create", "-f", "-", input=body)
+    raising.set()
+    body = created(cluster, "anew")
     earlier = operator.wait_for("anew")
 
-    cluster.kubectl("-n", "acme", "create", "-f", "-", input=manifest("busy", cluster_spec(backup=None)))
-    cluster.kubectl("-n", "acme", "wait", kind, "busy", "--for=jsonpath={.status.phase}=Setting up primary")
-    cluster.kubectl("-n", "acme", "delete", kind, "anew", "--wait=false")
+    raising.clear()
+    created(cluster, "busy")
+    wait_for(cluster, "busy", "Setting up primary")
+    cluster.kubectl("-n", "acme", "delete", KIND, "anew", "--wait=false")
     cluster.kubectl("-n", "acme", "create", "-f", "-", input=body)
+    raising.set()
 
     assert operator.wait_for("anew") is not earlier
     assert not earlier.up
-    cluster.kubectl("-n", "acme", "delete", kind, "anew", "busy")
+    cluster.kubectl("-n", "acme", "delete", KIND, "anew", "busy")
 
 
 def test_a_cluster_of_the_same_name_is_not_healthy_because_the_earlier_ones_server_came_up(
-    cluster: Cluster, operator: Operator
+    cluster: Cluster, operator: Operator, raising: threading.Event
 ) -> None:
     """Its status is written by who sees to it, and not by who is still busy with the one that was removed."""
-    kind, body = "clusters.postgresql.cnpg.io", manifest("early", cluster_spec(backup=None))
+    body = created(cluster, "early")
+    wait_for(cluster, "early", "Setting up primary")
+    cluster.kubectl("-n", "acme", "delete", KIND, "early", "--wait=false")
     cluster.kubectl("-n", "acme", "create", "-f", "-", input=body)
-    cluster.kubectl("-n", "acme", "wait", kind, "early", "--for=jsonpath={.status.phase}=Setting up primary")
-    cluster.kubectl("-n", "acme", "delete", kind, "early", "--wait=false")
-    cluster.kubectl("-n", "acme", "create", "-f", "-", input=body)
-    uid = cluster.kubectl("-n", "acme", "get", kind, "early", "-o", "jsonpath={.metadata.uid}")
+    uid = cluster.kubectl("-n", "acme", "get", KIND, "early", "-o", "jsonpath={.metadata.uid}")
+    raising.set()
 
-    cluster.kubectl("-n", "acme", "wait", kind, "early", "--for=jsonpath={.status.phase}=Cluster in healthy state")
+    wait_for(cluster, "early", "Cluster in healthy state")
     assert uid in str(operator.server("early").passfile)
-    cluster.kubectl("-n", "acme", "delete", kind, "early")
+    cluster.kubectl("-n", "acme", "delete", KIND, "early")
+
+
+def created(cluster: Cluster, name: str) -> str:
+    """Create a Cluster; its manifest."""
+    body = manifest(name, cluster_spec(backup=None))
+    cluster.kubectl("-n", "acme", "create", "-f", "-", input=body)
+    return body
+
+
+def wait_for(cluster: Cluster, name: str, phase: str) -> None:
+    """By kubectl's own watch, which misses no phase."""
+    phases = f"--for=jsonpath={{.status.phase}}={phase}"
+    cluster.kubectl("-n", "acme", "wait", KIND, name, phases, "--timeout=110s")
