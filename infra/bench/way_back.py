@@ -18,11 +18,13 @@ import flows.prepare_release
 import flows.restore_database
 import tasks.postgres.parachute
 import tasks.postgres.proving
+import tasks.postgres.sides
 from recovery.catalog import Service
 from recovery.incidents import Cause
 
 CORRUPT = Cause(sentence="every amount is another customer's")
 AMCHECK = "look for damage"  # no step of its own, but a part of two
+STAND = "stand"  # a part of a step: copy the set, start the server, replay up to the point
 _seconds: dict[str, float] = {}
 
 
@@ -45,6 +47,7 @@ def main(what: str, version: str) -> None:
     vars(flows.restore_database)["wait_until_recovered"] = lambda entry: f"{entry.name} was not asked"
     for module in (tasks.postgres.parachute, tasks.postgres.proving):
         vars(module)["look_for_damage"] = _added(AMCHECK, vars(module)["look_for_damage"])
+    vars(tasks.postgres.sides)["stand"] = _added(STAND, vars(tasks.postgres.sides)["stand"])
     type.__setattr__(Task, "__call__", _timed(Task.__call__))
     done = {"gate": gate, "restore": restore}[what](service, version)
     if not done:

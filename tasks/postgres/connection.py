@@ -110,6 +110,20 @@ def session(database: Reached, overriding: Mapping[str, str] | None = None) -> I
         yield connected
 
 
+def first_role(asked: Session) -> str:
+    """The name of initdb's own role, a superuser whatever the team has called it."""
+    return str(asked.value("SELECT rolname FROM pg_roles WHERE oid = 10"))
+
+
+@contextmanager
+def as_first_role(database: Reached, way: Mapping[str, str]) -> Iterator[Session]:
+    """A session as initdb's own role, at a server of ours whose socket lets everybody in who reaches it."""
+    with session(database, way) as asked:
+        first = first_role(asked)
+    with session(database, {**way, "user": first}) as asked:
+        yield asked
+
+
 @contextmanager
 def restored(database: Reached, address: Mapping[str, str]) -> Iterator[Session]:
     """Connect to the server that was restored beside the damaged one, with the same role and password.

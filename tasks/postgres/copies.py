@@ -12,10 +12,12 @@ from recovery.errors import Refused, Unavailable
 from tasks.postgres.connection import session
 from tasks.postgres.engines import engine_of
 from tasks.postgres.places import Place
-from tasks.postgres.programs import clean, command, give, run
+from tasks.postgres.programs import give
+from tasks.postgres.promoting import end_recovery
 from tasks.postgres.standing import control_of
 from tasks.postgres.temporary import POLL_SECONDS, begin, closed_directory, end, last_words, way_to
 
+PROMOTION_SECONDS = 60.0
 RECOVERY_SECONDS = 6 * 3600.0  # replay of a long chain; a copy that died is noticed at once
 
 
@@ -40,9 +42,9 @@ class Copy:
             time.sleep(POLL_SECONDS)
         raise Refused(f"the copy was not at the point within {RECOVERY_SECONDS:g} s: {self.last_words()}")
 
-    def promote(self) -> None:
+    def promote(self, database: Database) -> None:
         """End recovery: the copy takes writes, on a timeline of its own that nobody else sees."""
-        run(command("pg_ctl", "promote", "--wait", "--pgdata", str(self.data)), self.data.parent, clean())
+        end_recovery(database, self.data, self.way, PROMOTION_SECONDS)
 
     def branched(self) -> tuple[int, str]:
         """From which timeline and where the promoted copy branched off, as its history file says."""

@@ -5,14 +5,13 @@ from pathlib import Path
 
 from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
-from tasks.postgres.connection import session
+from tasks.postgres.connection import first_role, session
 from tasks.postgres.programs import clean, command, run
 from tasks.postgres.reading import LOCK_SECONDS
 
 ATTEMPTS = 2  # measured on a standby that still replayed: one false alarm in eleven
 _NOT = "tables and indexes were not checked for damage"
 # The role that initdb made: on a copy of ours it may do what the service's own may not.
-_FIRST_ROLE = "SELECT rolname FROM pg_roles WHERE oid = 10"
 
 
 def look_for_damage(
@@ -28,7 +27,7 @@ def look_for_damage(
     with session(database, way) as asked:
         if not asked.rows(f"SELECT 1 FROM {known} WHERE {column} = 'amcheck'"):
             return None, f"{_NOT}, there is no extension amcheck"
-        role, name = str(asked.value(_FIRST_ROLE)), str(asked.value("SELECT current_database()"))
+        role, name = first_role(asked), str(asked.value("SELECT current_database()"))
     pattern = name.replace('"', '""')
     install = ("--install-missing",) if writable else ()
     try:

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 
 from recovery.databases import Database
 from recovery.trials import INSIDE, NotTried
-from tasks.postgres.connection import quoted, session
+from tasks.postgres.connection import as_first_role, quoted
 
 ROLE = "ripcord_trial"
-_FIRST_ROLE = "SELECT rolname FROM pg_roles WHERE oid = 10"
 # What ordinary roles may call and what is not known to stay inside the database.
 _REACHING = """
 SELECT 'the extension ' || extname FROM pg_extension WHERE extname <> ALL($1)
@@ -67,9 +66,7 @@ def hand_over(database: Database, way: Mapping[str, str]) -> str:
 
     Raises NotTried where the database has functions that may reach beyond it, whoever calls them.
     """
-    with session(database, way) as asked:
-        first = str(asked.value(_FIRST_ROLE))
-    with session(database, {**way, "user": first}) as asked, asked.transaction():
+    with as_first_role(database, way) as asked, asked.transaction():
         asked.rows("SET LOCAL search_path = pg_catalog")
         if reaching := asked.numbered(_REACHING, [*INSIDE]):
             raise NotTried(f"not run on a copy: {reaching[0][0]} may reach beyond it")

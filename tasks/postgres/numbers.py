@@ -13,7 +13,7 @@ from recovery.errors import RecoveryError
 from recovery.restore_points import RestorePoint
 from recovery.restores import Begun, Counter, move_past
 from tasks.postgres.building import standing_of
-from tasks.postgres.connection import Session, session
+from tasks.postgres.connection import Session, as_first_role, session
 from tasks.postgres.notes import read_note
 from tasks.postgres.raising import begun_file
 from tasks.retry import LOOKING_AGAIN, spoken
@@ -23,7 +23,6 @@ SELECT format('%I.%I', schemaname, sequencename), coalesce(last_value, start_val
        increment_by::text, min_value::text, max_value::text
 FROM pg_sequences WHERE NOT cycle AND schemaname <> 'ripcord' ORDER BY 1
 """
-_FIRST_ROLE = "SELECT rolname FROM pg_roles WHERE oid = 10"  # initdb's, to whom every sequence is open
 
 
 @contextmanager
@@ -55,9 +54,7 @@ def move_sequences(database: Database, point: RestorePoint) -> str:
         return "sequences were not moved, the damaged server did not say theirs: numbers may be given out again"
     standing = standing_of(database, point.name)
     try:
-        with standing.asked(database) as asked:
-            owner = str(asked.value(_FIRST_ROLE))
-        with session(database, {**standing.way, "user": owner}) as asked:
+        with as_first_role(database, standing.way) as asked:  # to whom every sequence is open
             moved = [
                 name for name, counter in read_counters(asked).items() if move(asked, name, counter, begun.numbers)
             ]

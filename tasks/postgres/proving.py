@@ -80,7 +80,7 @@ def _look(copy: Copy, database: Database, then: Then, began: float) -> tuple[See
         state = read_state(asked)
     smoke = ask_smoke(database, copy.way, silence_is_wrong=True)
     promoting = time.monotonic()
-    copy.promote()
+    copy.promote(database)
     promoted = time.monotonic()
     phases = Phases(booted - began, paused - booted, promoting - paused, promoted - promoting)
     seconds = phases.total - phases.verify

@@ -85,7 +85,7 @@ def promote_side(database: Database, point: RestorePoint) -> str:
         said = f"skipped: the side {point.name} was promoted"
     elif side.stage is Stage.PAUSED:
         judge_stop(side, then.lsn)
-        standing.promote()
+        standing.promote(database)
         said = f"promoted the side {point.name}, which serves on {side.host}:{side.port}"
     else:
         raise Refused(f"the side {point.name} is {side.stage} and not paused at its point: raise it first")

@@ -16,6 +16,7 @@ from recovery.databases import Database
 from recovery.errors import Refused, Unavailable
 from tasks.postgres.connection import Session, session
 from tasks.postgres.programs import clean, command, give, run
+from tasks.postgres.promoting import end_recovery
 from tasks.postgres.temporary import last_words
 
 RECOVERY_SECONDS = 6 * 3600.0  # replay of a long chain; a server that died is noticed at once
@@ -118,11 +119,10 @@ class Standing:
         if self._settled():
             raise Unavailable(f"the server in {self.data} did not stop within {STOP_SECONDS:g} s")
 
-    def promote(self) -> None:
+    def promote(self, database: Database) -> None:
         """End recovery: it takes writes, on a timeline of its own. Raises Unavailable when the disk is full."""
-        arguments = ("--pgdata", str(self.data), "--timeout", f"{STOP_SECONDS:.0f}")
         try:
-            run(command("pg_ctl", "promote", "--silent", "--wait", *arguments), self.place, clean())
+            end_recovery(database, self.data, self.way, STOP_SECONDS)
         except Refused:
             self.judge_room()
             raise

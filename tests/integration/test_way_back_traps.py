@@ -252,7 +252,7 @@ def test_a_copy_that_is_paused_looks_up_and_is_not(stored: Stored, monkeypatch: 
         restored.ended()
         assert "shutdown at recovery target" in restored.said()
 
-    monkeypatch.setattr(Copy, "promote", lambda self: None)
+    monkeypatch.setattr(Copy, "promote", lambda self, database: None)
     with pytest.raises(Refused, match="it did not take writes after its promotion"):
         prove_way_back.fn(stored.shop.database, stored.shop.point())
     assert stored.shop.sets() == [stored.name]
