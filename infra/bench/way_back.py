@@ -17,13 +17,19 @@ from prefect import Task, flow
 import flows.prepare_release
 import flows.restore_database
 import tasks.postgres.parachute
+import tasks.postgres.points
 import tasks.postgres.proving
 import tasks.postgres.sides
 from recovery.catalog import Service
 from recovery.incidents import Cause
+from recovery.restore_points import Then
+from tasks.postgres.places import Place
 
 CORRUPT = Cause(sentence="every amount is another customer's")
 AMCHECK = "look for damage"  # no step of its own, but a part of two
+TO_THE_PROOF = "from the point to its proof"
+POINT, PROVED = "point", "proved"  # moments, not steps
+PROOF = "prove way back"  # the step that ends with the second
 STAND = "stand"  # a part of a step: copy the set, start the server, replay up to the point
 _seconds: dict[str, float] = {}
 
@@ -47,11 +53,14 @@ def main(what: str, version: str) -> None:
     vars(flows.restore_database)["wait_until_recovered"] = lambda entry: f"{entry.name} was not asked"
     for module in (tasks.postgres.parachute, tasks.postgres.proving):
         vars(module)["look_for_damage"] = _added(AMCHECK, vars(module)["look_for_damage"])
+    vars(tasks.postgres.points)["write_then"] = _pointed(vars(tasks.postgres.points)["write_then"])
     vars(tasks.postgres.sides)["stand"] = _added(STAND, vars(tasks.postgres.sides)["stand"])
     type.__setattr__(Task, "__call__", _timed(Task.__call__))
     done = {"gate": gate, "restore": restore}[what](service, version)
     if not done:
         raise SystemExit(f"the way back of {version} was not proved")
+    if POINT in _seconds:
+        _seconds[TO_THE_PROOF] = _seconds.pop(PROVED) - _seconds.pop(POINT)
     sys.stdout.write(json.dumps({"whole": _seconds.pop("end") - _seconds.pop("begin"), "steps": _seconds}) + "\n")
 
 
@@ -64,8 +73,20 @@ def _timed(call: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             _seconds["end"] = time.perf_counter()
             _seconds[self.name] = _seconds.get(self.name, 0.0) + _seconds["end"] - began
+            if self.name == PROOF:
+                _seconds[PROVED] = _seconds["end"]
 
     return step
+
+
+def _pointed(write: Callable[[Place, Then], None]) -> Callable[[Place, Then], None]:
+    """When the point was made by the server's clock, which is ours: it is on this machine."""
+
+    def noted(place: Place, then: Then) -> None:
+        _seconds[POINT] = time.perf_counter() - (time.time() - then.made_at.timestamp())
+        write(place, then)
+
+    return noted
 
 
 def _added(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
