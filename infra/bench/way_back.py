@@ -22,14 +22,13 @@ import tasks.postgres.proving
 import tasks.postgres.sides
 from recovery.catalog import Service
 from recovery.incidents import Cause
-from recovery.restore_points import Then
+from recovery.restore_points import Then, WayBack
 from tasks.postgres.places import Place
 
 CORRUPT = Cause(sentence="every amount is another customer's")
 AMCHECK = "look for damage"  # no step of its own, but a part of two
 TO_THE_PROOF = "from the point to its proof"
-POINT, PROVED = "point", "proved"  # moments, not steps
-PROOF = "prove way back"  # the step that ends with the second
+POINT, PROVED = "point", "proved"  # moments, not steps: the server has made it, the set has it in writing
 STAND = "stand"  # a part of a step: copy the set, start the server, replay up to the point
 _seconds: dict[str, float] = {}
 
@@ -54,6 +53,7 @@ def main(what: str, version: str) -> None:
     for module in (tasks.postgres.parachute, tasks.postgres.proving):
         vars(module)["look_for_damage"] = _added(AMCHECK, vars(module)["look_for_damage"])
     vars(tasks.postgres.points)["write_then"] = _pointed(vars(tasks.postgres.points)["write_then"])
+    vars(tasks.postgres.proving)["write_proof"] = _proved(vars(tasks.postgres.proving)["write_proof"])
     vars(tasks.postgres.sides)["stand"] = _added(STAND, vars(tasks.postgres.sides)["stand"])
     type.__setattr__(Task, "__call__", _timed(Task.__call__))
     done = {"gate": gate, "restore": restore}[what](service, version)
@@ -73,8 +73,6 @@ def _timed(call: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             _seconds["end"] = time.perf_counter()
             _seconds[self.name] = _seconds.get(self.name, 0.0) + _seconds["end"] - began
-            if self.name == PROOF:
-                _seconds[PROVED] = _seconds["end"]
 
     return step
 
@@ -85,6 +83,14 @@ def _pointed(write: Callable[[Place, Then], None]) -> Callable[[Place, Then], No
     def noted(place: Place, then: Then) -> None:
         _seconds[POINT] = time.perf_counter() - (time.time() - then.made_at.timestamp())
         write(place, then)
+
+    return noted
+
+
+def _proved(write: Callable[[Place, WayBack], None]) -> Callable[[Place, WayBack], None]:
+    def noted(place: Place, way: WayBack) -> None:
+        write(place, way)
+        _seconds.setdefault(PROVED, time.perf_counter())
 
     return noted
 
