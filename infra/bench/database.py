@@ -1,8 +1,8 @@
 """What a way back for a database costs: ours, and PostgreSQL's own programs, on the same server.
 
 A database of pgbench's with clients behind PgBouncer is gated, and taken back by the parachute and cold. What clients
-wait is what they see themselves: the time from a statement to its acknowledgement. `fsync` is on for every server that
-is measured, ours and the one raised by hand: a restored server that a power cut takes away is none.
+wait is what they see themselves: the time from a statement to its acknowledgement. `fsync` is on for the database and
+for what is restored, by us and by hand: a restored server that a power cut takes away is none.
 """
 
 import json
